@@ -1,0 +1,577 @@
+"""Every table. Rows stay in this room: queries take and return frozen dataclasses or DataFrames.
+
+Moments are UTC-aware. `sample` marks what belongs to the sample data and is removed with it.
+A row that workers claim has `lease_until` and `fence`: the claim raises the fence, and every later write of that worker
+names it, so that a worker which lost its lease can change nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+def _json(default: type[list[Any]] | type[dict[str, Any]]) -> Any:
+    return Field(default_factory=default, sa_column=Column(JSON, nullable=False))
+
+
+# Who works here -------------------------------------------------------------------------------------------------------
+
+
+class Workspace(SQLModel, table=True):
+    """One row: the rules of this company. `data_version` grows with every write that a page could show."""
+
+    id: int = Field(default=1, primary_key=True)
+    name: str = "Our company"
+    time_zone: str = "UTC"
+    approval: str = "never"
+    """When a responder's reply needs approval: never, always."""
+    undo_seconds: int = 8
+    answer_within_minutes: int = 240
+    retention_days: int | None = None
+    data_version: int = 0
+    sample_loaded_at: datetime | None = None
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+    id: int | None = Field(default=None, primary_key=True)
+    username: str = Field(unique=True)
+    """Lower case; what one signs in with."""
+    display_name: str
+    role: str
+    password_hash: str | None = None
+    created_at: datetime
+    disabled_at: datetime | None = None
+    last_seen_at: datetime | None = None
+
+
+class SignInSession(SQLModel, table=True):
+    __tablename__ = "sessions"
+    token_hash: str = Field(primary_key=True)
+    user_id: int = Field(foreign_key="users.id", index=True)
+    csrf: str
+    created_at: datetime
+    expires_at: datetime
+    last_seen_at: datetime
+    revoked_at: datetime | None = None
+    user_agent: str = ""
+
+
+class SignInLink(SQLModel, table=True):
+    """A one-time link, consumed by POST. purpose: first, invitation, recovery. user_id is None for the first."""
+
+    __tablename__ = "sign_in_links"
+    token_hash: str = Field(primary_key=True)
+    purpose: str
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+
+
+class SignInFailure(SQLModel, table=True):
+    """Counted to throttle; old rows are swept."""
+
+    __tablename__ = "sign_in_failures"
+    id: int | None = Field(default=None, primary_key=True)
+    username: str = Field(index=True)
+    address: str = Field(index=True)
+    at: datetime
+
+
+class ApiToken(SQLModel, table=True):
+    __tablename__ = "api_tokens"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    token_hash: str = Field(unique=True)
+    user_id: int = Field(foreign_key="users.id")
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Audit(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(index=True)
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    action: str
+    subject: str
+    subject_id: str = ""
+    detail: dict[str, Any] = _json(dict)
+
+
+# Where we listen ------------------------------------------------------------------------------------------------------
+
+
+class PlatformAccount(SQLModel, table=True):
+    __tablename__ = "platform_accounts"
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    label: str
+    base_url: str | None = None
+    handle: str | None = None
+    external_id: str | None = None
+    """Who we are there, from the last successful check."""
+    credentials: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Encrypted JSON of name to value."""
+    created_at: datetime
+    checked_at: datetime | None = None
+    check_ok: bool | None = None
+    check_words: str = ""
+
+
+class Source(SQLModel, table=True):
+    __tablename__ = "sources"
+    __table_args__ = (Index("ix_sources_due", "state", "next_run_at"),)
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    account_id: int | None = Field(default=None, foreign_key="platform_accounts.id", ondelete="SET NULL")
+    mode: str = ""
+    query: str = ""
+    label: str
+    state: str = "active"
+    """active, paused, removing."""
+    cursor: dict[str, Any] = _json(dict)
+    options: dict[str, Any] = _json(dict)
+    poll_seconds: int = 300
+    created_at: datetime
+    next_run_at: datetime | None = None
+    recheck_at: datetime | None = None
+    lease_until: datetime | None = None
+    fence: int = 0
+    last_success_at: datetime | None = None
+    last_error_at: datetime | None = None
+    last_error: str = ""
+    last_error_kind: str = ""
+    """transient, terminal, crash; empty when the last run was good."""
+    what_to_do: str = ""
+    failures: int = 0
+    """In a row; sets the back-off."""
+    budget: dict[str, Any] = _json(dict)
+    sample: bool = False
+
+
+class SourceRun(SQLModel, table=True):
+    __tablename__ = "source_runs"
+    __table_args__ = (Index("ix_source_runs_source", "source_id", "id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE")
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    """running, ok, unchanged, transient, terminal, crash."""
+    error: str = ""
+    pages: int = 0
+    new: int = 0
+    edited: int = 0
+    seen: int = 0
+    """Read again without a change."""
+    rejected: int = 0
+    rejections: list[dict[str, str]] = _json(list)
+    """The first few, as {"where", "reason"}."""
+
+
+class Upload(SQLModel, table=True):
+    __tablename__ = "uploads"
+    id: str = Field(primary_key=True)
+    name: str
+    path: str
+    bytes: int
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    created_at: datetime
+
+
+class WorkerRequest(SQLModel, table=True):
+    """Something a person waits for the worker to do. kind: preview, account_test, import, sample, remove_source, …"""
+
+    __tablename__ = "worker_requests"
+    __table_args__ = (Index("ix_worker_requests_state", "state", "id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    payload: dict[str, Any] = _json(dict)
+    state: str = "waiting"
+    """waiting, running, done, failed, cancelled."""
+    done: int = 0
+    total: int | None = None
+    words: str = ""
+    result: dict[str, Any] = _json(dict)
+    error: str = ""
+    what_to_do: str = ""
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    created_at: datetime
+    finished_at: datetime | None = None
+    lease_until: datetime | None = None
+    fence: int = 0
+
+
+class WorkerHeartbeat(SQLModel, table=True):
+    __tablename__ = "worker_heartbeats"
+    worker: str = Field(primary_key=True)
+    started_at: datetime
+    beat_at: datetime
+    version: str = ""
+
+
+# Who speaks -----------------------------------------------------------------------------------------------------------
+
+
+class Person(SQLModel, table=True):
+    __tablename__ = "people"
+    id: int | None = Field(default=None, primary_key=True)
+    display_name: str
+    memo: str = ""
+    """What colleagues should remember, in their words."""
+    created_at: datetime
+    sample: bool = False
+
+
+class Identity(SQLModel, table=True):
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("platform", "external_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    external_id: str
+    handle: str
+    display_name: str | None = None
+    followers: int | None = None
+    person_id: int = Field(foreign_key="people.id", index=True)
+    ours: bool = False
+    """One of our own accounts."""
+    first_seen_at: datetime
+    last_seen_at: datetime
+    sample: bool = False
+
+
+class Merge(SQLModel, table=True):
+    __tablename__ = "merges"
+    id: int | None = Field(default=None, primary_key=True)
+    into_person_id: int = Field(foreign_key="people.id", ondelete="CASCADE")
+    from_person_id: int = Field(foreign_key="people.id", ondelete="CASCADE")
+    identity_ids: list[int] = _json(list)
+    evidence: str = ""
+    user_id: int = Field(foreign_key="users.id")
+    at: datetime
+    undone_at: datetime | None = None
+
+
+# What was said --------------------------------------------------------------------------------------------------------
+
+
+class Conversation(SQLModel, table=True):
+    """A thread on one platform. `latest_*` speak of the newest mention that is not ours; the inbox reads nothing else."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("platform", "root_id"),
+        Index("ix_conversations_inbox", "state", "latest_at", "id"),
+        Index("ix_conversations_latest", "latest_at", "id"),
+        Index("ix_conversations_assignee", "assignee_id", "state", "latest_at", "id"),
+        Index("ix_conversations_sentiment", "sentiment", "latest_at", "id"),
+        Index("ix_conversations_intent", "intent", "latest_at", "id"),
+        Index("ix_conversations_person", "person_id", "latest_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    root_id: str
+    """external_id of the thread's first post."""
+    state: str = "open"
+    """open (needs an answer), waiting (we answered), closed."""
+    assignee_id: int | None = Field(default=None, foreign_key="users.id")
+    due_at: datetime | None = None
+    version: int = 1
+    """Grows whenever somebody speaks in it, they or we; a reply written against an older one is stale."""
+    mention_count: int = 0
+    latest_mention_id: int | None = None
+    latest_at: datetime
+    person_id: int | None = Field(default=None, foreign_key="people.id", ondelete="SET NULL")
+    sentiment: str | None = None
+    intent: str | None = None
+    first_answered_at: datetime | None = None
+    last_answered_at: datetime | None = None
+    closed_at: datetime | None = None
+    sample: bool = False
+
+
+class Mention(SQLModel, table=True):
+    __tablename__ = "mentions"
+    __table_args__ = (
+        UniqueConstraint("platform", "external_id"),
+        Index("ix_mentions_conversation", "conversation_id", "posted_at"),
+        Index("ix_mentions_identity", "identity_id", "posted_at"),
+        Index("ix_mentions_posted", "posted_at", "id"),
+        Index("ix_mentions_recheck", "platform", "checked_at"),
+        Index(
+            "ix_mentions_untagged",
+            "id",
+            sqlite_where=text("tagged_at IS NULL"),
+            postgresql_where=text("tagged_at IS NULL"),
+        ),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    external_id: str
+    kind: str
+    url: str | None = None
+    identity_id: int | None = Field(default=None, foreign_key="identities.id")
+    conversation_id: int = Field(foreign_key="conversations.id")
+    title: str | None = None
+    text: str
+    text_hash: str = Field(index=True)
+    """SHA-256 of title and text, hex: equal texts are tagged once."""
+    lang_hint: str | None = None
+    rating: float | None = None
+    posted_at: datetime
+    posted_at_estimated: bool = False
+    edited_at: datetime | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    mentions: list[str] = _json(list)
+    quotes_id: str | None = None
+    quotes_author_id: str | None = None
+    engagement: dict[str, int] = _json(dict)
+    collected_at: datetime
+    checked_at: datetime
+    """When it was last known to stand at its source."""
+    ours: bool = False
+    """Written by one of our own accounts; no mention in any count."""
+    tagged_at: datetime | None = None
+    lease_until: datetime | None = None
+    fence: int = 0
+    sample: bool = False
+
+
+class MentionSource(SQLModel, table=True):
+    __tablename__ = "mention_sources"
+    __table_args__ = (Index("ix_mention_sources_source", "source_id", "mention_id"),)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE", primary_key=True)
+
+
+class MentionEdit(SQLModel, table=True):
+    """What a mention said before it was edited."""
+
+    __tablename__ = "mention_edits"
+    id: int | None = Field(default=None, primary_key=True)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", index=True)
+    title: str | None = None
+    text: str
+    replaced_at: datetime
+
+
+class Tombstone(SQLModel, table=True):
+    """HMAC of platform and external_id of what was deleted, so that it is not fetched again."""
+
+    __tablename__ = "tombstones"
+    digest: str = Field(primary_key=True)
+    reason: str
+    """deleted at source, erased on request, retention."""
+    at: datetime
+
+
+# What it means --------------------------------------------------------------------------------------------------------
+
+
+class Tag(SQLModel, table=True):
+    """What the model said. `sentiment` and `intent` here are the model's; see Correction for people's."""
+
+    __tablename__ = "tags"
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    text_hash: str = Field(index=True)
+    language: str
+    sentiment: str
+    negative: float
+    neutral: float
+    positive: float
+    intent: str
+    intent_score: float
+    topics: list[dict[str, Any]] = _json(list)
+    """[{"name", "score"}], best first."""
+    embedding: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    model: str
+    tagged_at: datetime
+
+
+class EffectiveTag(SQLModel, table=True):
+    """What is shown and counted: the model's tags with people's corrections laid over them. One row a tagged mention."""
+
+    __tablename__ = "effective_tags"
+    __table_args__ = (Index("ix_effective_tags_sentiment", "sentiment", "mention_id"),)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    language: str
+    sentiment: str
+    intent: str
+    day: date
+    """posted_at in the workspace's zone: the day it is counted on."""
+
+
+class MentionTopic(SQLModel, table=True):
+    """Effective topics: the model's, or people's where corrected."""
+
+    __tablename__ = "mention_topics"
+    __table_args__ = (Index("ix_mention_topics_topic", "topic", "mention_id"),)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    topic: str = Field(primary_key=True)
+    score: float
+
+
+class Correction(SQLModel, table=True):
+    """A person's word on one field of a mention's tags. It wins over every model version and is never overwritten."""
+
+    __tablename__ = "corrections"
+    __table_args__ = (Index("ix_corrections_mention", "mention_id", "field"),)
+    id: int | None = Field(default=None, primary_key=True)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE")
+    field: str
+    """sentiment, intent, language, topics."""
+    value: list[str] = _json(list)
+    """One value, or the topic names."""
+    model_said: list[str] = _json(list)
+    model: str = ""
+    user_id: int = Field(foreign_key="users.id")
+    at: datetime
+    withdrawn_at: datetime | None = None
+    """Set when it was undone or replaced by a later one."""
+
+
+class Topic(SQLModel, table=True):
+    __tablename__ = "topics"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    phrases: list[str] = _json(list)
+    examples: list[str] = _json(list)
+    position: int = 0
+
+
+class Rollup(SQLModel, table=True):
+    """Tagged mentions, not ours, by day in the workspace's zone. dimension: all, topic, source, intent, platform."""
+
+    __tablename__ = "rollups"
+    day: date = Field(primary_key=True)
+    dimension: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    sentiment: str = Field(primary_key=True)
+    count: int = 0
+
+
+# What we answer -------------------------------------------------------------------------------------------------------
+
+
+class Reply(SQLModel, table=True):
+    """The outbox: draft, awaiting_approval, queued, sending, sent, failed, unknown, hand_off, handed_off, discarded."""
+
+    __tablename__ = "replies"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "draft_key"),
+        Index("ix_replies_state", "state", "send_after"),
+        Index("ix_replies_conversation", "conversation_id", "id"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    conversation_id: int = Field(foreign_key="conversations.id")
+    mention_id: int = Field(foreign_key="mentions.id")
+    """The mention it answers."""
+    draft_key: str
+    """Made when the composer opened; the same for a double click, and the platform's idempotency key."""
+    text: str
+    state: str = "draft"
+    conversation_version: int
+    account_id: int | None = Field(default=None, foreign_key="platform_accounts.id", ondelete="SET NULL")
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    made_by: str = "web"
+    """web, api."""
+    approved_by: int | None = Field(default=None, foreign_key="users.id")
+    created_at: datetime
+    changed_at: datetime
+    queued_at: datetime | None = None
+    send_after: datetime | None = None
+    """Until then the send can be undone; also when a transient failure is tried again."""
+    sending_at: datetime | None = None
+    lease_until: datetime | None = None
+    fence: int = 0
+    tries: int = 0
+    sent_at: datetime | None = None
+    sent_id: str | None = None
+    sent_url: str | None = None
+    reason: str = ""
+    """Why it failed, is unknown, or must be handed off, in words."""
+    what_to_do: str = ""
+    sample: bool = False
+
+
+class ReplyAttempt(SQLModel, table=True):
+    """The send ledger: one row before a request may leave, finished when its outcome is known."""
+
+    __tablename__ = "reply_attempts"
+    id: int | None = Field(default=None, primary_key=True)
+    reply_id: int = Field(foreign_key="replies.id", ondelete="CASCADE", index=True)
+    kind: str
+    """send, find."""
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = ""
+    detail: str = ""
+
+
+class Seen(SQLModel, table=True):
+    """Up to which version a colleague has seen a conversation."""
+
+    __tablename__ = "seen"
+    user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    conversation_id: int = Field(foreign_key="conversations.id", ondelete="CASCADE", primary_key=True)
+    version: int
+
+
+class Presence(SQLModel, table=True):
+    """Who has a conversation open now."""
+
+    __tablename__ = "presence"
+    user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    conversation_id: int = Field(foreign_key="conversations.id", ondelete="CASCADE", primary_key=True)
+    at: datetime
+
+
+class Undo(SQLModel, table=True):
+    """What a bulk action changed, so that it can be taken back."""
+
+    __tablename__ = "undos"
+    id: str = Field(primary_key=True)
+    user_id: int = Field(foreign_key="users.id")
+    action: str
+    before: list[dict[str, Any]] = _json(list)
+    at: datetime
+    undone_at: datetime | None = None
+
+
+# What is carried in ---------------------------------------------------------------------------------------------------
+
+
+class FeedbackItem(SQLModel, table=True):
+    __tablename__ = "feedback_items"
+    id: int | None = Field(default=None, primary_key=True)
+    title: str
+    description: str = ""
+    kind: str = "idea"
+    """idea, need, defect."""
+    state: str = "new"
+    """new, reviewing, planned, shipped, declined."""
+    reason: str = ""
+    """Why it stands where it stands, in words for those who asked."""
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    created_at: datetime
+    changed_at: datetime
+    sample: bool = False
+
+
+class FeedbackEvidence(SQLModel, table=True):
+    __tablename__ = "feedback_evidence"
+    item_id: int = Field(foreign_key="feedback_items.id", ondelete="CASCADE", primary_key=True)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    quote: str
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    at: datetime
+
+
+ALL = SQLModel.metadata

@@ -1,0 +1,327 @@
+"""The contract of the listeners room: one file per platform, and nothing here knows a database.
+
+A listener reads pages of posts and may have further powers: `Answers`, `Deletes`. What a platform allows is data, its
+`Capability`; no other room asks which platform it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_TEXT = 100_000
+"""Characters of a post's text that are kept; the longest post of any platform here is 40,000 (Reddit)."""
+
+Cursor: TypeAlias = dict[str, Any]
+"""Opaque JSON that only the listener which wrote it reads. {} is the beginning."""
+
+_UNKEEPABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text without what databases and terminals refuse: NUL, lone surrogates, control characters but tab and newline."""
+    return _UNKEEPABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _clean_str(value: object) -> object:
+    return clean(value) if isinstance(value, str) else value
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def _web_address(value: str | None) -> str | None:
+    if value is not None and not value.lower().startswith(("http://", "https://")):
+        raise ValueError("is no http(s) address")
+    return value
+
+
+Line = Annotated[str, BeforeValidator(_clean_str), Field(max_length=2_000)]
+Identifier = Annotated[str, BeforeValidator(_clean_str), Field(min_length=1, max_length=1_000)]
+Text = Annotated[
+    str, BeforeValidator(lambda v: clean(v[:MAX_TEXT]) if isinstance(v, str) else v), Field(max_length=MAX_TEXT)
+]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+WebAddress = Annotated[Line | None, AfterValidator(_web_address)]
+
+
+class Kind(StrEnum):
+    """What sort of thing was said."""
+
+    POST = "post"
+    COMMENT = "comment"
+    REVIEW = "review"
+    ANSWER = "answer"
+    NOTE = "note"
+
+
+class Author(BaseModel):
+    """Who wrote a post, as far as the platform says in public."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Identifier
+    """Stable on its platform (a DID, a numeric id); the handle where there is nothing stabler."""
+    handle: Identifier
+    display_name: Line | None = None
+    followers: Annotated[int, Field(ge=0)] | None = None
+
+
+class Post(BaseModel):
+    """One thing that somebody said in public. Frozen and checked; times are UTC-aware; text is clean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    platform: Identifier
+    external_id: Identifier
+    """Unique within its platform: a feed's is feed address + guid, a file's is upload + row."""
+    url: WebAddress = None
+    author: Author | None = None
+    title: Line | None = None
+    text: Text
+    lang: Annotated[str, Field(max_length=35)] | None = None
+    """The platform's hint, a BCP 47 tag."""
+    rating: Annotated[float, Field(ge=0, le=5)] | None = None
+    posted_at: Moment
+    posted_at_estimated: bool = False
+    edited_at: Moment | None = None
+    parent_id: Identifier | None = None
+    root_id: Identifier | None = None
+    """external_id of the thread's first post; None means that this is the first."""
+    mentions: tuple[Identifier, ...] = ()
+    """Ids of the accounts named in it, as `Author.id` would have them; handles where the platform gives no ids."""
+    quotes_id: Identifier | None = None
+    quotes_author_id: Identifier | None = None
+    engagement: dict[Line, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Public counts by the platform's own names, such as likes, reposts, replies."""
+    kind: Kind = Kind.POST
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something in a platform's answer that is no post: where it stood and what was wrong, in words."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the platform's own headers said is left. Times are UTC-aware."""
+
+    remaining: int | None = None
+    limit: int | None = None
+    resets_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Posts and the cursor to store with them, in the same transaction."""
+
+    posts: Sequence[Post]
+    cursor: Cursor
+    rejected: Sequence[Rejected] = ()
+    budget: Budget = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to listen for: a mode of the platform (see `Capability.modes`) and the words, name or address it needs."""
+
+    text: str
+    mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way to listen on a platform. `label` and `query_label` are shown; an empty `query_label` needs no query."""
+
+    name: str
+    label: str
+    query_label: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """One thing that an account needs. A secret is never shown again. `help` says where to get it."""
+
+    name: str
+    label: str
+    secret: bool = True
+    help: str = ""
+    default: str = ""
+    required: bool = True
+
+
+class Answering(StrEnum):
+    """How an answer gets to where the post was made."""
+
+    API = "api"
+    HAND_OFF = "hand_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a platform allows, as data, read by the interface. Figures are those of `checked_on`."""
+
+    platform: str
+    title: str
+    answering: Answering
+    answering_rule: str
+    """In words, for somebody about to type."""
+    checked_on: date
+    modes: tuple[Mode, ...]
+    """The first is the default."""
+    max_chars: int | None = None
+    length: Callable[[str], int] = field(default=len, compare=False)
+    """Counts a text as the platform counts it, against `max_chars`."""
+    counted_in: str = "characters"
+    threads: bool = True
+    editable: bool = False
+    deletable: bool = False
+    credentials: tuple[CredentialField, ...] = ()
+    key_needed: bool = False
+    """False: it listens without an account, even where `credentials` may be given for more."""
+    limits: str = ""
+    search_syntax: str = ""
+    exportable: bool = True
+    trainable: bool = True
+    cross_person_matching: bool = True
+    poll_every: timedelta = timedelta(minutes=5)
+    recheck_every: timedelta | None = None
+    """How often to ask whether posts are still there; None where the platform cannot be asked."""
+    find_lag: timedelta = timedelta(minutes=2)
+    """How long after sending a post may still be missing from what `Answers.find` reads."""
+    duties: str = ""
+
+    @property
+    def default_mode(self) -> str:
+        return self.modes[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check of source and account found, in words. `account` is who we are there."""
+
+    ok: bool
+    words: str
+    account: Author | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one post may be answered through the API, and why or why not, in words."""
+
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An answer that stands on the platform."""
+
+    external_id: str
+    url: str | None
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Proven: our answer is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """The platform cannot be asked, or its answer proves nothing."""
+
+    reason: str
+
+
+class ListeningError(Exception):
+    """Something went wrong at a platform. The message is a sentence for a person."""
+
+
+class Transient(ListeningError):
+    """It may work later. `retry_after` is the platform's own wish in seconds, None where it names none."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Terminal(ListeningError):
+    """It will not work until somebody does `what_to_do`."""
+
+    def __init__(self, message: str, what_to_do: str) -> None:
+        super().__init__(message)
+        self.what_to_do = what_to_do
+
+
+class OutcomeUnknown(ListeningError):
+    """An answer may have been posted or not; only `Answers.find` or a person can tell."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Reads one platform with one account. Credentials, base_url and timeouts went in when it was opened."""
+
+    @property
+    def capability(self) -> Capability: ...
+
+    def check(self) -> Health:
+        """Asks the platform who we are and whether it answers. Raises `ListeningError` only as `fetch` does."""
+
+    def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
+        """Pages since `cursor`. Stopping after any page and going on from its cursor loses nothing and may re-read.
+
+        Raises Transient, Terminal. Pages already yielded stay good.
+        """
+
+    def parse(self, answer: bytes) -> list[Post | Rejected]:
+        """One raw API answer as it came over the wire. Pure. Raises Terminal when it is no such answer at all."""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """The power to answer a post where it was made."""
+
+    def may_answer(self, post: Post) -> Verdict:
+        """Pure as far as it can be; asks no network that costs a read."""
+
+    def answer(self, post: Post, text: str, key: str) -> Sent:
+        """Posts `text` in answer to `post`. `key` is the platform's idempotency key where it has such a thing.
+
+        Raises Transient or Terminal only when it is certain that nothing was posted, else OutcomeUnknown.
+        """
+
+    def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
+        """Looks for our own answer to `post`, made since `since`."""
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """The power to ask whether posts still exist."""
+
+    def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
+        """For each id whether it is still public. An id that the platform did not speak of is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to reach a platform. `base_url` None means the platform's own address."""
+
+    base_url: str | None = None
+    timeout: float = 20.0
+    """Seconds, for connecting and for each read."""
+    allow_private_hosts: bool = False
+    """Whether addresses of this machine and its private networks may be asked."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Whatever else one platform understands; the platform's page in docs/ lists it."""

@@ -63,29 +63,6 @@ def broken() -> dict[str, str]:
     return {name: why for name in names() if isinstance(why := _loaded(name), str)}
 
 
-def open(self, account: Mapping[str, str], options: Options) -> Listener: ...
-
-
-def names() -> list[str]:
-    """Every platform that can be opened, sorted."""
-    return sorted(capabilities())
-
-
-def capabilities() -> dict[str, Capability]:
-    """What each platform that can be opened allows, by name."""
-    return {name: module.CAPABILITY for name, module in sorted(_loaded()[0].items())}
-
-
-def capability(platform: str) -> Capability:
-    """What one platform allows. Raises Terminal for an unknown one, naming those there are."""
-    return _module(platform).CAPABILITY
-
-
-def broken() -> dict[str, str]:
-    """The platforms that could not be loaded, and why, in words."""
-    return dict(_loaded()[1])
-
-
 def open(platform: str, account: Mapping[str, str], options: Options) -> Listener:
     """A listener with the account's credentials, by field name. Asks no network.
 

@@ -34,6 +34,8 @@ class Workspace(SQLModel, table=True):
     retention_days: int | None = None
     data_version: int = 0
     sample_loaded_at: datetime | None = None
+    key_check: str = ""
+    """Digest that only the secret key this database was made with gives; empty until the first start."""
 
 
 class User(SQLModel, table=True):

@@ -1,0 +1,87 @@
+"""Opens what every rule needs, from the settings: the database, the secret key, the triggers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from db.engine import Database, DatabaseError
+from dialogue import secrets
+from dialogue.context import Context, DialogueError, NoTriggers, Triggers
+
+
+class Configuration(Protocol):
+    """The part of the settings that this room needs; `settings.Settings` has it."""
+
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def secret_key(self) -> SecretStr | None: ...
+    @property
+    def allow_private_hosts(self) -> bool: ...
+
+
+class StartError(DialogueError):
+    """Samtal cannot start; the message is one line that says why and what to do."""
+
+
+def context(configuration: Configuration, *, triggers: bool = True) -> Context:
+    """The world as these settings describe it. Changes nothing in the database; see `prepare`.
+
+    Without `triggers` nothing wakes the worker: for commands beside a running server, whose sweep finds the work.
+    Raises StartError.
+    """
+    data_dir = _writable(configuration.data_dir)
+    key = configuration.secret_key.get_secret_value() if configuration.secret_key else None
+    try:
+        database = Database(configuration.database)
+        box = secrets.open_box(key, data_dir, embedded=database.on_sqlite)
+    except (DatabaseError, secrets.SecretsError) as error:
+        raise StartError(str(error)) from error
+    return Context(
+        database=database,
+        data_dir=data_dir,
+        secrets=box,
+        triggers=_triggers(configuration, data_dir) if triggers else NoTriggers(),
+        allow_private_hosts=configuration.allow_private_hosts,
+    )
+
+
+def prepare(ctx: Context) -> None:
+    """Brings the database up to date and checks that the secret key is the one it was made with. Raises StartError."""
+    from db.migrate import migrate
+
+    from dialogue import topics
+
+    try:
+        migrate(ctx.database)
+        if isinstance(ctx.secrets, secrets.SecretBox):
+            secrets.check(ctx.database, ctx.secrets)
+        topics.ensure_defaults(ctx)
+    except (DatabaseError, DialogueError) as error:
+        raise StartError(str(error)) from error
+
+
+def _writable(data_dir: Path) -> Path:
+    data_dir = data_dir.expanduser().absolute()
+    probe = data_dir / ".writable"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"DATA_DIR {data_dir} cannot be written: {error.strerror}. Choose another folder with DATA_DIR=…, "
+            "or change its owner."
+        ) from error
+    return data_dir
+
+
+def _triggers(configuration: Configuration, data_dir: Path) -> Triggers:
+    from dialogue.queue import HueyTriggers, make_huey
+
+    return HueyTriggers(make_huey(configuration.database, data_dir))

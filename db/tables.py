@@ -473,8 +473,8 @@ class Reply(SQLModel, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     conversation_id: int = Field(foreign_key="conversations.id")
-    mention_id: int = Field(foreign_key="mentions.id")
-    """The mention it answers."""
+    mention_id: int | None = Field(default=None, foreign_key="mentions.id", ondelete="SET NULL", index=True)
+    """The mention it answers; None once that was deleted at its source."""
     draft_key: str
     """Made when the composer opened; the same for a double click, and the platform's idempotency key."""
     text: str
@@ -522,7 +522,7 @@ class Seen(SQLModel, table=True):
 
     __tablename__ = "seen"
     user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
-    conversation_id: int = Field(foreign_key="conversations.id", ondelete="CASCADE", primary_key=True)
+    conversation_id: int = Field(foreign_key="conversations.id", ondelete="CASCADE", primary_key=True, index=True)
     version: int
 
 
@@ -570,7 +570,7 @@ class FeedbackItem(SQLModel, table=True):
 class FeedbackEvidence(SQLModel, table=True):
     __tablename__ = "feedback_evidence"
     item_id: int = Field(foreign_key="feedback_items.id", ondelete="CASCADE", primary_key=True)
-    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True, index=True)
     quote: str
     user_id: int | None = Field(default=None, foreign_key="users.id")
     at: datetime

@@ -1,0 +1,167 @@
+"""A fortnight of an invented bicycle brand, Halvora: what people said, what was answered, what it led to.
+
+`tell(now)` is deterministic: the same texts by the same people at the same distance from `now`.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+DAYS = 14
+PLATFORMS = ("bluesky", "reddit", "x", "file")
+BRAND = "Halvora"
+OUR_ID = "halvora"
+
+_FOLDER = Path(__file__).parent
+_SLOTS = {
+    "model": ("Lark", "Lark", "Tern", "Plover", "Heron"),
+    "city": ("Bergen", "Utrecht", "Ghent", "Leeds", "Graz", "Malmö", "Bremen", "Nantes", "Turku", "Porto"),
+    "part": ("rack", "child seat", "battery", "mudguard", "charger", "lock", "front basket", "motor"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"),
+    "month": ("March", "May", "June", "August", "September"),
+    "n": ("2", "3", "4", "5", "6"),
+}
+_GIVEN = (
+    "Ada Aksel Alba Amir Anouk Arne Astrid Aylin Bram Carla Chiara Dario Dilan Edda Elif Elin Emre Enzo Fenna Finn Gita "
+    "Greta Hugo Ines Ivo Jana Jasper Jonas Julie Kaia Karim Katja Lars Lena Linus Lotte Luca Maja Malik Marta Mats Mina "
+    "Noor Nuno Ola Orla Paula Per Pia Ravi Rosa Ruben Runa Samir Saskia Selma Sofia Stig Tara Theo Tilda Tove Vera Wim"
+).split()
+_FAMILY = (
+    "Aas Almeida Bakker Berg Bosch Castel Demir Ekholm Faber Falk Fischer Gomes Haas Hansen Holm Jansen Kaya Keller Koch "
+    "Lange Larsen Lund Maes Meyer Moen Nilsen Novak Okafor Palm Peeters Quist Rossi Sand Silva Storm Thorne Vik Weber Wolf Zeman"
+).split()
+_OPENERS = ("", "", "", "", "", "Hm. ", "So. ", "Honest question: ", "Well, ", "Right then: ")
+_CLOSERS = ("", "", "", "", " @halvora", " #halvora", " 🚲", " Anyone else?", "")
+_HOURS = (1, 1, 0, 0, 0, 1, 3, 7, 9, 8, 7, 7, 8, 7, 6, 6, 7, 9, 10, 10, 9, 7, 5, 2)
+"""How much is said in each hour of a day."""
+_STRIKE = (4.2, 2.6)
+"""The carrier's strike, in days before now: the fortnight's spike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was said. `handle` is OUR_ID for the company's own answers."""
+
+    key: str
+    platform: str
+    thread: str
+    name: str
+    handle: str
+    text: str
+    at: datetime
+    rating: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """A feedback item and the words by which the mentions behind it are known."""
+
+    title: str
+    kind: str
+    state: str
+    reason: str
+    match: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything, oldest first. memos: handle to what colleagues should remember."""
+
+    lines: tuple[Line, ...]
+    ideas: tuple[Idea, ...]
+    memos: dict[str, str]
+
+
+def tell(now: datetime) -> Story:
+    """The fortnight that ends at `now` (UTC-aware)."""
+    chance = random.Random(1893)
+    told = tomllib.loads((_FOLDER / "threads.toml").read_text("utf-8"))
+    lines = [*_threads(told["person"], now), *_singles(chance, now), *_strike(chance, now)]
+    return Story(
+        tuple(sorted(lines, key=lambda line: (line.at, line.key))),
+        tuple(Idea(i["title"], i["kind"], i["state"], i["reason"], tuple(i["match"])) for i in told["feedback"]),
+        {person["handle"]: person["memo"] for person in told["person"] if "memo" in person},
+    )
+
+
+def _threads(people: list[dict[str, object]], now: datetime) -> Iterator[Line]:
+    chance = random.Random(7)
+    for person in people:
+        for number, thread in enumerate(person["thread"]):  # type: ignore[arg-type, var-annotated]
+            root = f"{person['handle']}-{number}"
+            at = now - timedelta(days=thread["days"])
+            for step, text in enumerate(thread["lines"]):
+                name, handle = str(person["name"]), str(person["handle"])
+                if text.startswith("us: "):
+                    name, handle = BRAND, OUR_ID
+                elif text.startswith("other: "):
+                    name, handle = _somebody(chance)
+                words = text.removeprefix("us: ").removeprefix("other: ")
+                rating = thread.get("rating") if step == 0 else None
+                yield Line(f"{root}-{step}", thread["platform"], f"{root}-0", name, handle, words, at, rating)
+                # The next line comes within hours, and always before now.
+                at += min(timedelta(minutes=chance.randint(12, 300)), (now - at) / 3)
+
+
+def _singles(chance: random.Random, now: datetime) -> Iterator[Line]:
+    templates = [line.split(" ", 2) for line in _texts("singles.txt")]
+    spoken = [(mood, text) for _, mood, text in templates for _ in range(min(3, 1 + text.count("{")))]
+    spoken += [(mood, text) for _, mood, text in templates if "{" not in text]
+    said: set[str] = set()
+    for number, (mood, template) in enumerate(spoken):
+        text = _fill(template, chance)
+        while text in said:
+            text = chance.choice(_OPENERS) + _fill(template, chance) + chance.choice(_CLOSERS)
+        said.add(text)
+        at = _moment(chance, now, timedelta(days=DAYS))
+        yield _single(f"s{number}", text, mood, at, chance)
+
+
+def _strike(chance: random.Random, now: datetime) -> Iterator[Line]:
+    templates = [line.split(" ", 1) for line in _texts("spike.txt")]
+    begin, end = (now - timedelta(days=days) for days in _STRIKE)
+    said: set[str] = set()
+    for number, (mood, template) in enumerate(templates * 3):
+        text = _fill(template, chance)
+        while text in said:
+            text = chance.choice(_OPENERS) + _fill(template, chance) + chance.choice(_CLOSERS)
+        said.add(text)
+        yield _single(f"k{number}", text, mood, begin + (end - begin) * chance.triangular(0, 1, 0.35), chance)
+
+
+def _single(key: str, text: str, mood: str, at: datetime, chance: random.Random) -> Line:
+    platform = chance.choices(PLATFORMS, weights=(5, 4, 4, 3))[0]
+    if mood == "?" and platform == "file":
+        platform = "bluesky"  # nobody asks a question in a review
+    name, handle = _somebody(chance)
+    rating = None
+    if platform == "file":
+        rating = float({"-": chance.choice((1, 2)), "+": chance.choice((4, 5))}.get(mood, 3))
+    return Line(key, platform, key, name, handle, text, at, rating)
+
+
+def _somebody(chance: random.Random) -> tuple[str, str]:
+    given, family = chance.choice(_GIVEN), chance.choice(_FAMILY)
+    return f"{given} {family}", f"{given}{family}".lower()
+
+
+def _fill(template: str, chance: random.Random) -> str:
+    return template.format(**{slot: chance.choice(values) for slot, values in _SLOTS.items()})
+
+
+def _moment(chance: random.Random, now: datetime, span: timedelta) -> datetime:
+    """A moment before `now`, more often at hours when people are awake."""
+    while True:
+        at = now - span * chance.random()
+        if chance.random() * max(_HOURS) <= _HOURS[at.hour]:
+            return at
+
+
+def _texts(name: str) -> list[str]:
+    lines = (_FOLDER / name).read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

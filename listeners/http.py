@@ -1,7 +1,7 @@
 """HTTP as every listener speaks it: guarded addresses, bounded answers, honest names, failures in sentences.
 
-`Client` is for platforms without a client library. For those with one, `transport` (httpx) and `session` (requests) carry
-the same guard and time limits, and `failed`, `refused` and `retry_after` turn what went wrong into the room's own errors.
+`Client` is for platforms without a client library. For those with one, `transport` (httpx) and `session` (requests)
+carry the same guard and time limits, and `failed`, `refused` and `retry_after` turn what went wrong into our errors.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         fine: Iterable[int] = (),
     ) -> Answer:
-        """The answer to a GET. Raises Transient or Terminal, also for a status of 400 and more that is not in `fine`."""
+        """The answer to a GET. Raises Transient or Terminal, also for a status from 400 on that is not in `fine`."""
         return self._ask("GET", url, fine, sending=False, params=params, headers=headers)
 
     def send(
@@ -228,7 +228,7 @@ def _chain(error: BaseException) -> Iterable[BaseException]:
 def refused(
     source: str, status: int, headers: Mapping[str, str], body: bytes = b"", *, sending: bool = False
 ) -> ListeningError:
-    """What a status of 400 and more means, with what the platform says itself. 5xx while `sending` is OutcomeUnknown."""
+    """What a status from 400 on means, with what the platform says itself. 5xx while `sending` is OutcomeUnknown."""
     said = _what_it_says(body)
     if status == 429:
         seconds = retry_after(headers)

@@ -6,7 +6,7 @@ moved with the first page, a crash would lose whatever lay between. The cursor i
 
     {"done_until": mark or None, "walking": {"top": mark or None, "continue_from": token, "pages": n}}
 
-`walking` is absent between walks. `continue_from` None is the top of the listing. What a mark holds is its order's affair.
+`walking` is absent between walks. `continue_from` None is the top of the listing. What a mark holds, its order knows.
 """
 
 from __future__ import annotations

@@ -18,6 +18,10 @@ def _json(default: type[list[Any]] | type[dict[str, Any]]) -> Any:
     return Field(default_factory=default, sa_column=Column(JSON, nullable=False))
 
 
+_IDS_NEVER_REUSED = {"sqlite_autoincrement": True}
+"""SQLite gives a deleted row's id to the next one: a tab still open on the one would write into the other."""
+
+
 # Who works here -------------------------------------------------------------------------------------------------------
 
 
@@ -40,6 +44,7 @@ class Workspace(SQLModel, table=True):
 
 class User(SQLModel, table=True):
     __tablename__ = "users"
+    __table_args__ = (_IDS_NEVER_REUSED,)
     id: int | None = Field(default=None, primary_key=True)
     username: str = Field(unique=True)
     """Lower case; what one signs in with."""
@@ -128,7 +133,7 @@ class PlatformAccount(SQLModel, table=True):
 
 class Source(SQLModel, table=True):
     __tablename__ = "sources"
-    __table_args__ = (Index("ix_sources_due", "state", "next_run_at"),)
+    __table_args__ = (Index("ix_sources_due", "state", "next_run_at"), _IDS_NEVER_REUSED)
     id: int | None = Field(default=None, primary_key=True)
     platform: str
     account_id: int | None = Field(default=None, foreign_key="platform_accounts.id", ondelete="SET NULL")
@@ -191,7 +196,7 @@ class WorkerRequest(SQLModel, table=True):
     """Something a person waits for the worker to do. kind: preview, account_test, import, sample, remove_source, …"""
 
     __tablename__ = "worker_requests"
-    __table_args__ = (Index("ix_worker_requests_state", "state", "id"),)
+    __table_args__ = (Index("ix_worker_requests_state", "state", "id"), _IDS_NEVER_REUSED)
     id: int | None = Field(default=None, primary_key=True)
     kind: str
     payload: dict[str, Any] = _json(dict)
@@ -223,6 +228,7 @@ class WorkerHeartbeat(SQLModel, table=True):
 
 class Person(SQLModel, table=True):
     __tablename__ = "people"
+    __table_args__ = (_IDS_NEVER_REUSED,)
     id: int | None = Field(default=None, primary_key=True)
     display_name: str
     memo: str = ""
@@ -275,6 +281,7 @@ class Conversation(SQLModel, table=True):
         Index("ix_conversations_sentiment", "sentiment", "latest_at", "id"),
         Index("ix_conversations_intent", "intent", "latest_at", "id"),
         Index("ix_conversations_person", "person_id", "latest_at"),
+        _IDS_NEVER_REUSED,
     )
     id: int | None = Field(default=None, primary_key=True)
     platform: str
@@ -312,6 +319,7 @@ class Mention(SQLModel, table=True):
             sqlite_where=text("tagged_at IS NULL"),
             postgresql_where=text("tagged_at IS NULL"),
         ),
+        _IDS_NEVER_REUSED,
     )
     id: int | None = Field(default=None, primary_key=True)
     platform: str
@@ -470,6 +478,7 @@ class Reply(SQLModel, table=True):
         UniqueConstraint("conversation_id", "draft_key"),
         Index("ix_replies_state", "state", "send_after"),
         Index("ix_replies_conversation", "conversation_id", "id"),
+        _IDS_NEVER_REUSED,
     )
     id: int | None = Field(default=None, primary_key=True)
     conversation_id: int = Field(foreign_key="conversations.id")
@@ -552,6 +561,7 @@ class Undo(SQLModel, table=True):
 
 class FeedbackItem(SQLModel, table=True):
     __tablename__ = "feedback_items"
+    __table_args__ = (_IDS_NEVER_REUSED,)
     id: int | None = Field(default=None, primary_key=True)
     title: str
     description: str = ""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Request:
     params: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    every: Mapping[str, list[str]] = field(default_factory=dict)
+    """Every value of each query parameter."""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -158,6 +160,7 @@ class FakeServer:
                     dict(parse_qsl(url.query, keep_blank_values=True)),
                     {name.lower(): value for name, value in self.headers.items()},
                     self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+                    parse_qs(url.query, keep_blank_values=True),
                 )
                 raw, cut = server._respond(request)
                 self.wfile.write(raw[: len(raw) // 2 + 40] if cut and raw else raw)

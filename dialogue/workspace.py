@@ -86,7 +86,7 @@ def _name(value: Any) -> str:
 
 def _time_zone(value: Any) -> str:
     if value not in available_timezones():
-        raise DialogueError(f"'{str(value)[:50]}' is no time zone. Use a name such as Europe/Reykjavik.")
+        raise DialogueError(f"'{str(value)[:50]}' is no time zone. Use a name such as Atlantic/Reykjavik.")
     return str(value)
 
 

@@ -760,8 +760,7 @@ class Bluesky:
         record = _dict(found.get("value"))
         if _reply(record)[0] != post.external_id:
             raise _TakenKey("The key of this answer was used for another one before.", "Write the answer anew.")
-        sent_at = _moment(record.get("createdAt")) or datetime.now(UTC)
-        return Sent(f"at://{did}/{POST}/{rkey}", _web_address(Author(id=did, handle=handle), rkey), sent_at)
+        return _sent(did, handle, rkey, record)
 
     def _reply_to(self, post: Post) -> dict[str, Any]:
         """The references that tie an answer to its thread. Raises Terminal where it may not be answered."""
@@ -800,17 +799,20 @@ class Bluesky:
         return did if isinstance(did, str) and re.fullmatch(_DID, did) else None
 
     def _create(self, post: Post, record: dict[str, Any], key: str) -> Sent:
-        did, _ = self._who()
-        data = {"repo": did, "collection": POST, "rkey": record_key(key), "record": record}
+        did, handle = self._who()
+        rkey = record_key(key)
+        data = {"repo": did, "collection": POST, "rkey": rkey, "record": record}
         try:
-            self._procedure("com.atproto.repo.createRecord", data)
+            response = self._procedure("com.atproto.repo.createRecord", data)
         except _ATPROTO_ERRORS as error:
             meaning, status = _meaning(error, sending=True), _status(error)
             if status in (400, 409) or (status is not None and status >= 500):
                 # So is a second record with the same key refused, by Bluesky's own server with a bare 500.
                 return self._after(meaning, post, key)
             raise meaning from error
-        return self._after(OutcomeUnknown("Bluesky accepted the answer but does not show it."), post, key)
+        if _dict(response.content).get("uri") != f"at://{did}/{POST}/{rkey}":
+            return self._after(OutcomeUnknown("Bluesky took the answer and did not say where it stands."), post, key)
+        return _sent(did, handle, rkey, record)
 
     def _after(self, meaning: ListeningError, post: Post, key: str) -> Sent:
         """The answer if it stands. Raises `meaning` where it does not, OutcomeUnknown where that cannot be told."""
@@ -934,6 +936,15 @@ class Bluesky:
             if client._session is not None and self._account.session == client._session.export():
                 self._account.session = None
         self.close()
+
+
+def _sent(did: str, handle: str, rkey: str, record: dict[str, Any]) -> Sent:
+    author = Author(id=did, handle=handle if _is_handle(handle) else did)
+    return Sent(
+        external_id=f"at://{did}/{POST}/{rkey}",
+        url=_web_address(author, rkey),
+        sent_at=_moment(record.get("createdAt")) or datetime.now(UTC),
+    )
 
 
 class _TakenKey(Terminal):

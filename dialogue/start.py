@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from pydantic import SecretStr
 
@@ -55,13 +56,12 @@ def prepare(ctx: Context) -> None:
     """Brings the database up to date and checks that the secret key is the one it was made with. Raises StartError."""
     from db.migrate import migrate
 
-    from dialogue import topics
-
     try:
         migrate(ctx.database)
         if isinstance(ctx.secrets, secrets.SecretBox):
             secrets.check(ctx.database, ctx.secrets)
-        topics.ensure_defaults(ctx)
+        if importlib.util.find_spec("dialogue.topics"):
+            importlib.import_module("dialogue.topics").ensure_defaults(ctx)
     except (DatabaseError, DialogueError) as error:
         raise StartError(str(error)) from error
 
@@ -82,6 +82,7 @@ def _writable(data_dir: Path) -> Path:
 
 
 def _triggers(configuration: Configuration, data_dir: Path) -> Triggers:
-    from dialogue.queue import HueyTriggers, make_huey
-
-    return HueyTriggers(make_huey(configuration.database, data_dir))
+    if not importlib.util.find_spec("dialogue.queue"):
+        return NoTriggers()
+    queue = importlib.import_module("dialogue.queue")
+    return cast(Triggers, queue.HueyTriggers(queue.make_huey(configuration.database, data_dir)))

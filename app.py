@@ -1,0 +1,112 @@
+"""The web process: the dashboard behind the gate, the routes beside it, and a worker. No feature lives here.
+
+`python app.py` starts it with this project's settings; `streamlit run app.py` starts it with Streamlit's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import streamlit as st
+from streamlit.file_util import get_static_dir
+
+import settings as configuration
+from api import web, worker_process
+from api.site import Site
+from dialogue import accounts, start
+
+HERE = Path(__file__).parent
+STARTED = time.monotonic()
+
+
+def _script_hashes() -> tuple[str, ...]:
+    """CSP sources of the scripts inside Streamlit's page, so that no other inline script runs."""
+    page = (Path(get_static_dir()) / "index.html").read_text("utf-8")
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return tuple(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+def _site(settings: configuration.Settings) -> Site:
+    return Site(
+        ctx=start.context(settings),
+        host=settings.host,
+        port=settings.port,
+        public_url=settings.public_url,
+        pages=frozenset(page.stem for page in (HERE / "pages").glob("[a-z]*.py")),
+        script_hashes=_script_hashes(),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    logging.basicConfig(level=SETTINGS.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    start.prepare(SITE.ctx)
+    async with AsyncExitStack() as stack:
+        if SETTINGS.start_worker:
+            command = worker_process.worker_command(HERE)
+            await stack.enter_async_context(worker_process.running(command, SITE.ctx.data_dir))
+        _say_hello()
+        yield
+    SITE.ctx.database.dispose()
+
+
+def _say_hello() -> None:
+    lines = [f"Samtal is ready at {SITE.address} (after {time.monotonic() - STARTED:.1f} s)."]
+    link = accounts.first_link(SITE.ctx)
+    if link is not None:
+        lines.append(f"Sign in for the first time with this one-time link: {SITE.link(link)}")
+    print("\n".join(["", *lines, "Ctrl-C stops it; nothing is lost.", ""]), flush=True)
+
+
+def _port_problem(settings: configuration.Settings) -> str | None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return f"{settings.host}:{settings.port} cannot be used: {error.strerror}. Choose another one with PORT=…"
+    return None
+
+
+def _end(message: str) -> None:
+    print(f"samtal: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+try:
+    SETTINGS = configuration.load()
+    SITE = _site(SETTINGS)
+except (configuration.SettingsError, start.StartError) as error:
+    _end(str(error))
+
+app = st.App(HERE / "dashboard.py", routes=web.routes(SITE), middleware=web.middleware(SITE), lifespan=_lifespan)
+
+if __name__ == "__main__":
+    problem = _port_problem(SETTINGS)
+    if problem:
+        _end(problem)
+    app.run(
+        config={
+            "server.address": SETTINGS.host,
+            "server.port": SETTINGS.port,
+            "server.headless": True,
+            "server.fileWatcherType": "none",
+            "server.runOnSave": False,
+            "browser.gatherUsageStats": False,
+            "client.toolbarMode": "minimal",
+            "client.showErrorDetails": "none",
+            "logger.hideWelcomeMessage": True,
+        }
+    )

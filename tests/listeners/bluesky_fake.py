@@ -35,11 +35,16 @@ def error(name: str, message: str, status: int = 400) -> Reply:
 
 
 class BlueskyServer(FakeServer):
-    """People post with `posts`; `anna` says whatever she is given; `our_records` is what we posted, by record key."""
+    """People post with `posts`; `anna` says whatever she is given; `our_records` is what we posted, by record key.
+
+    Posts lie further apart than the listener's overlap, so that what was read is not read again.
+    """
+
+    page_size = 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.started = datetime.now(UTC) - timedelta(hours=1)
+        self.started = datetime.now(UTC) - timedelta(days=3)
         self.views: list[dict[str, Any]] = []
         self.notified: list[tuple[str, dict[str, Any]]] = []
         self.our_records: dict[str, dict[str, Any]] = {}
@@ -47,6 +52,7 @@ class BlueskyServer(FakeServer):
         """Posts that are there and not shown, as behind a block."""
         self.tokens: list[str] = []
         self.token_lives = 7200.0
+        """Seconds that the tokens of a sign-in are good for; those of a refresh are for two hours."""
         self.answers_creation: Reply | None = None
         """What to say to the next createRecord in place of doing it."""
         self.knows_profiles = True
@@ -55,7 +61,7 @@ class BlueskyServer(FakeServer):
 
     def anna(self, text: str, at: datetime | None = None, **record: Any) -> dict[str, Any]:
         """Anna posts; the view of her post, to be changed at will."""
-        at = at or self.started + timedelta(seconds=len(self.views))
+        at = at or self.started + timedelta(minutes=10 * len(self.views))
         view = {
             "uri": f"at://{ANNA['did']}/{POST}/3k{len(self.views):011d}",
             "cid": CID,
@@ -117,13 +123,13 @@ class BlueskyServer(FakeServer):
     def _createSession(self, request: Request) -> Reply:
         if (request.json()["identifier"], request.json()["password"]) != (OUR_HANDLE, PASSWORD):
             return error("AuthenticationRequired", "Invalid identifier or password", 401)
-        return self._session()
+        return self._session(self.token_lives)
 
     def _refreshSession(self, request: Request) -> Reply:
-        return self._session()
+        return self._session(7200)
 
-    def _session(self) -> Reply:
-        access, refresh = token(self.token_lives, len(self.tokens)), token(90_000, len(self.tokens) + 1)
+    def _session(self, lives: float) -> Reply:
+        access, refresh = token(lives, len(self.tokens)), token(90_000, len(self.tokens) + 1)
         self.tokens += [access, refresh]
         return Reply({"did": US, "handle": OUR_HANDLE, "accessJwt": access, "refreshJwt": refresh})
 

@@ -1,0 +1,223 @@
+"""Bluesky against a real network on this machine: its own server, index, search and notifications."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks.at_network import PDS, Account, AtNetwork
+from listeners import bluesky
+from listeners.base import Absent, Options, Post, Query, Sent, Terminal
+from listeners.bluesky import Bluesky
+from tests.listeners.contract import collect
+
+pytestmark = pytest.mark.real_network
+
+NOTIFICATIONS = Query("", "notifications")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[AtNetwork]:
+    network = AtNetwork()
+    if not network.is_up():
+        pytest.skip(f"no Bluesky network answers at {PDS}; start one with ../shared/tools/at-network/up")
+    yield network
+    network.close()
+
+
+@pytest.fixture(scope="module")
+def alice(network: AtNetwork) -> Account:
+    return network.account("alice", display_name="Alice 🌱")
+
+
+@pytest.fixture(scope="module")
+def company(network: AtNetwork) -> Account:
+    return network.account("company", display_name="Company")
+
+
+@pytest.fixture
+def listener(company: Account) -> Iterator[Bluesky]:
+    listener = opened(company)
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def word() -> str:
+    """A word that nobody has written before."""
+    return f"samtal{secrets.token_hex(6)}"
+
+
+def opened(account: Account) -> Bluesky:
+    return bluesky.open(account.credentials, Options(PDS, allow_private_hosts=True))
+
+
+def found(network: AtNetwork, listener: Bluesky, query: Query, uri: str) -> Post:
+    """The post as the listener brings it, once it is indexed."""
+
+    def look() -> list[Post]:
+        return [post for post in collect(listener, query, {})[0] if post.external_id == uri]
+
+    return network.until(look)[0]
+
+
+def test_check_says_who_we_are(company: Account, listener: Bluesky) -> None:
+    health = listener.check()
+    assert health.ok
+    assert health.account is not None
+    assert (health.account.id, health.account.handle) == (company.did, company.handle)
+
+
+def test_an_account_made_a_moment_ago_can_be_checked(network: AtNetwork) -> None:
+    newcomer = network.account("newcomer")
+    health = opened(newcomer).check()
+    assert health.ok
+    assert newcomer.handle in health.words
+
+
+def test_a_wrong_password_is_terminal(company: Account) -> None:
+    wrong = bluesky.open({**company.credentials, "app_password": "wrong"}, Options(PDS, allow_private_hosts=True))
+    with pytest.raises(Terminal, match="app password"):
+        wrong.check()
+
+
+def test_search_brings_a_post_whole(
+    network: AtNetwork, alice: Account, company: Account, listener: Bluesky, word: str
+) -> None:
+    before = datetime.now(UTC)
+    quoted = company.posts("Our news")
+    text = f"{word} ☕ from @{company.handle}"
+    uri = alice.posts(text, mentions=[company], quotes=quoted, langs=["is"])
+    post = found(network, listener, Query(word), uri)
+    assert post.text == text
+    assert post.author is not None
+    assert (post.author.id, post.author.handle) == (alice.did, alice.handle)
+    assert post.lang == "is"
+    assert post.mentions == (company.did,)
+    assert (post.quotes_id, post.quotes_author_id) == (quoted, company.did)
+    assert 0 <= (post.posted_at - before).total_seconds() + 0.001 < 30
+    assert post.engagement["likes"] == 0
+
+
+def test_pages_on_the_way_down_lose_nothing(network: AtNetwork, alice: Account, listener: Bluesky, word: str) -> None:
+    written = {alice.posts(f"{word} {n}") for n in range(6)}
+    network.until(lambda: len(network.search(word)) == 6)
+    listing = listener._found(word, None)
+    assert {post.external_id for post in listing.posts} == written
+    moments = [post.posted_at for post in listing.posts]
+    assert moments == sorted(moments, reverse=True)
+    below = listener._found(word, f"{int(moments[2].timestamp() * 1000)}__z")
+    assert {post.external_id for post in below.posts} <= written
+    assert len(below.posts) < 6
+
+
+def test_a_page_token_that_the_network_does_not_know_starts_again_from_the_top(
+    network: AtNetwork, alice: Account, listener: Bluesky, word: str
+) -> None:
+    uri = alice.posts(word)
+    network.until(lambda: network.search(word))
+    cursor = {"done_until": None, "walking": {"top": None, "continue_from": "garbage", "pages": 1}}
+    assert [post.external_id for post in collect(listener, Query(word), cursor)[0]] == [uri]
+
+
+def test_mentions_replies_and_quotes_arrive_as_notifications(
+    network: AtNetwork, alice: Account, company: Account, listener: Bluesky
+) -> None:
+    ours = company.posts("Ask us anything")
+    said = [
+        alice.posts(f"Hello @{company.handle}", mentions=[company]),
+        alice.replies(ours, "When does it ship?"),
+        alice.posts("Look at this", quotes=ours),
+    ]
+    mention, reply, quote = [found(network, listener, NOTIFICATIONS, uri) for uri in said]
+    assert mention.mentions == (company.did,)
+    assert (reply.parent_id, reply.root_id) == (ours, ours)
+    assert quote.quotes_id == ours
+
+
+def test_a_reply_arrives_exactly_once_however_often_it_is_sent(
+    network: AtNetwork, alice: Account, company: Account, listener: Bluesky, word: str
+) -> None:
+    root = alice.posts(f"{word} root")
+    post = found(network, listener, Query(word), alice.replies(root, f"{word} below"))
+    since, key = datetime.now(UTC), secrets.token_hex(8)
+    text = f"Thank you @{alice.handle} {word}, see example.com/help 👩‍👩‍👧"
+    assert isinstance(listener.find(post, text, key, since), Absent)
+    sent = listener.answer(post, text, key)
+    assert listener.answer(post, text, key) == sent
+    assert listener.find(post, text, key, since) == sent
+    assert opened(company).find(post, text, key, since) == sent, "another process finds it too"
+    stands = network.until(lambda: network.replies_to(post.external_id))
+    assert [(reply.uri, reply.handle, reply.text) for reply in stands] == [(sent.external_id, company.handle, text)]
+    assert company.written().count(text) == 1
+    record = network.record(sent.external_id)
+    assert record is not None
+    assert record["value"]["reply"]["root"]["uri"] == root
+    marked = {
+        text.encode()[facet["index"]["byteStart"] : facet["index"]["byteEnd"]].decode()
+        for facet in record["value"]["facets"]
+    }
+    assert marked == {f"@{alice.handle}", "example.com/help"}
+
+
+def test_workers_that_race_with_one_key_make_one_answer(
+    network: AtNetwork, alice: Account, company: Account, listener: Bluesky, word: str
+) -> None:
+    post = found(network, listener, Query(word), alice.posts(word))
+    workers = [opened(company) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda worker: worker.answer(post, f"Only once, {word}", word), workers))
+    assert len({one.external_id for one in sent}) == 1
+    assert company.written().count(f"Only once, {word}") == 1
+
+
+def test_the_longest_answer_is_accepted(network: AtNetwork, alice: Account, listener: Bluesky, word: str) -> None:
+    post = found(network, listener, Query(word), alice.posts(word))
+    for n, letter in enumerate(["x", "é", "नि"]):
+        text = letter * 300
+        assert listener.capability.length(text) == 300
+        assert isinstance(listener.answer(post, text, f"{word}{n}"), Sent)
+
+
+def test_an_account_limited_by_its_author_may_not_answer(
+    network: AtNetwork, alice: Account, listener: Bluesky, word: str
+) -> None:
+    uri = alice.posts(word)
+    alice.lets_nobody_reply(uri)
+    post = found(network, listener, Query(word), uri)
+
+    def refused() -> bool:
+        collect(listener, Query(word), {})
+        return not listener.may_answer(post).allowed
+
+    network.until(refused)
+    with pytest.raises(Terminal, match="limited who may reply"):
+        listener.answer(post, "Hello", word)
+    assert network.replies_to(uri) == []
+
+
+def test_our_own_answer_can_be_taken_back(network: AtNetwork, alice: Account, listener: Bluesky, word: str) -> None:
+    post = found(network, listener, Query(word), alice.posts(word))
+    sent = listener.answer(post, "Oops", word)
+    listener.delete(sent.external_id)
+    listener.delete(sent.external_id)
+    assert isinstance(listener.find(post, "Oops", word, sent.sent_at), Absent)
+
+
+def test_deletions_are_seen_and_blocks_are_none(network: AtNetwork, company: Account, listener: Bluesky) -> None:
+    keeper, blocker, leaver = (network.account(name) for name in ("keeper", "blocker", "leaver"))
+    kept, deleted = keeper.posts("kept"), keeper.posts("deleted")
+    blocked, left = blocker.posts("blocked"), leaver.posts("left")
+    uris = [kept, deleted, blocked, left]
+    network.until(lambda: all(map(network.is_shown, uris)))
+    assert listener.still_there(uris) == dict.fromkeys(uris, True)
+    keeper.deletes(deleted)
+    blocker.blocks(company)
+    leaver.leaves()
+    network.until(lambda: not network.is_shown(deleted) and not network.is_shown(left))
+    network.until(lambda: listener.still_there([blocked]) == {})
+    assert listener.still_there(uris) == {kept: True, deleted: False, left: False}

@@ -1,7 +1,8 @@
 """Finds the platforms: the built-in ones, and those of separately installed packages.
 
-A platform is a module with a `CAPABILITY` and `open(account, options) -> Listener`. Another package adds one through an
-entry point of the group "samtal.listeners", named as the platform and pointing at the module:
+A platform is a module with a `CAPABILITY` and `open(account, options) -> Listener`; it may list in `EXTRA` what it
+understands in `Options.extra`. Another package adds one through an entry point of the group "samtal.listeners", named as
+the platform and pointing at the module:
 
     [project.entry-points."samtal.listeners"]
     acme = "acme_listener"
@@ -56,6 +57,12 @@ def capabilities() -> dict[str, Capability]:
 def capability(platform: str) -> Capability:
     """What one platform allows. Raises Terminal for an unknown one, naming those there are."""
     return _module(platform).CAPABILITY
+
+
+def extra_options(platform: str) -> Mapping[str, str]:
+    """What the platform understands in `Options.extra`, by name, and what it means. Raises as `capability` does."""
+    found: Mapping[str, str] = getattr(_module(platform), "EXTRA", {})
+    return found
 
 
 def broken() -> dict[str, str]:

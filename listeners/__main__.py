@@ -1,0 +1,209 @@
+"""Tries a platform from the command line: `python -m listeners list`, `fetch PLATFORM`, `parse PLATFORM FILE`.
+
+Posts go to standard output, a JSON object each; rejected items and the one line of a failure to standard error. Exit
+status 2: it will not work until something is changed; 3: it may work later. Private addresses may be asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from listeners import registry
+from listeners.base import Capability, Listener, ListeningError, Options, Post, Query, Rejected, Terminal, Transient
+
+TERMINAL, TRANSIENT = 2, 3
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other failure."""
+        self.exit(TERMINAL, f"{self.prog}: {message}. Try {self.prog} --help\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    logging.getLogger("listeners").addHandler(logging.NullHandler())
+    logging.getLogger("listeners").propagate = False
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    given = _arguments().parse_args(arguments)
+    try:
+        given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Terminal as error:
+        return _fail(f"{error} {error.what_to_do}", TERMINAL)
+    except Transient as error:
+        wait = f" Try again in {error.retry_after:.0f} seconds." if error.retry_after else " Try again later."
+        return _fail(f"{error}{wait}", TRANSIENT)
+    except ListeningError as error:
+        return _fail(str(error), TRANSIENT)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m listeners", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="the platforms and what they allow")
+    listing.add_argument("--json", action="store_true", help="one JSON object per platform")
+    listing.set_defaults(run=_list)
+
+    fetch = commands.add_parser("fetch", help="posts from a platform")
+    fetch.add_argument("platform")
+    fetch.add_argument("--query", default="", help="words, a name or an address, as the mode needs")
+    fetch.add_argument("--mode", default="", help="one of the platform's modes; the first where it is not given")
+    fetch.add_argument("--limit", type=int, metavar="N", help="stop after N posts")
+    _add_settings(fetch)
+    fetch.set_defaults(run=_fetch)
+
+    parse = commands.add_parser("parse", help="posts from a saved answer of a platform")
+    parse.add_argument("platform")
+    parse.add_argument("file", help="the raw answer, as it came over the wire; - for standard input")
+    _add_settings(parse)
+    parse.set_defaults(run=_parse)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="base_url, timeout, an account's field, or an option of the platform;\n"
+        "account fields are also read from SAMTAL_<PLATFORM>_<FIELD> in the environment",
+    )
+
+
+def _list(given: argparse.Namespace) -> None:
+    capabilities = registry.capabilities()
+    if given.json:
+        for allows in capabilities.values():
+            print(json.dumps(_described(allows), ensure_ascii=False))
+    else:
+        _print_table([("PLATFORM", "TITLE", "MODES", "NEEDS KEY", "ANSWERING"), *map(_row, capabilities.values())])
+    for name, reason in registry.broken().items():
+        print(f"{name} could not be loaded: {reason}", file=sys.stderr)
+
+
+def _described(allows: Capability) -> dict[str, object]:
+    return {
+        "platform": allows.platform,
+        "title": allows.title,
+        "modes": [{"name": mode.name, "label": mode.label, "query": mode.query_label} for mode in allows.modes],
+        "key_needed": allows.key_needed,
+        "account": [field.name for field in allows.credentials],
+        "answering": allows.answering.value,
+        "answering_rule": allows.answering_rule,
+        "checked_on": allows.checked_on.isoformat(),
+    }
+
+
+def _row(allows: Capability) -> tuple[str, ...]:
+    modes = ", ".join(mode.name for mode in allows.modes)
+    return allows.platform, allows.title, modes, "yes" if allows.key_needed else "no", allows.answering.value
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    allows = registry.capability(given.platform)
+    modes = [mode.name for mode in allows.modes]
+    if given.mode and given.mode not in modes:
+        raise Terminal(f"{allows.title} has no mode {given.mode!r}.", f"It has {', '.join(modes)}.")
+    if given.limit is not None and given.limit < 1:
+        raise Terminal("The limit is at least 1.", "Leave --limit out for everything.")
+    left = given.limit
+    for page in _opened(given).fetch(Query(given.query, given.mode or modes[0]), {}):
+        posts = page.posts if left is None else page.posts[:left]
+        _print([*posts, *page.rejected])
+        if left is not None and (left := left - len(posts)) == 0:
+            return
+
+
+def _parse(given: argparse.Namespace) -> None:
+    try:
+        answer = sys.stdin.buffer.read() if given.file == "-" else Path(given.file).read_bytes()
+    except (OSError, ValueError) as error:
+        raise Terminal(f"The file {given.file} cannot be read.", "Check its name.") from error
+    _print(_opened(given, for_parsing=True).parse(answer))
+
+
+def _print(found: Iterable[Post | Rejected]) -> None:
+    for one in found:
+        if isinstance(one, Post):
+            print(one.model_dump_json())
+        else:
+            print(f"rejected: {one.where} {one.reason}", file=sys.stderr)
+
+
+def _opened(given: argparse.Namespace, *, for_parsing: bool = False) -> Listener:
+    allows = registry.capability(given.platform)
+    extra_options = registry.extra_options(given.platform)
+    fields = [field.name for field in allows.credentials]
+    possible = ["base_url", "timeout", *fields, *extra_options]
+    settings = _settings(given.settings, possible, allows)
+    account = {name: settings[name] for name in fields if name in settings}
+    if for_parsing and not account:  # parsing asks nobody, so that no key is needed
+        account = {field.name: field.default or "none" for field in allows.credentials if field.required}
+    options = Options(
+        base_url=settings.get("base_url"),
+        timeout=_seconds(settings.get("timeout", "20")),
+        allow_private_hosts=True,
+        extra={**_own_machine(extra_options), **{name: settings[name] for name in extra_options if name in settings}},
+    )
+    return registry.open(given.platform, account, options)
+
+
+def _own_machine(extra_options: Mapping[str, str]) -> dict[str, str]:
+    """Whoever runs a command may read this machine's files; a query on a page may not."""
+    return {"folder": "/"} if "folder" in extra_options else {}
+
+
+def _settings(given: list[str], possible: list[str], allows: Capability) -> dict[str, str]:
+    """By name, from the environment and the command line, which wins."""
+    prefix = f"SAMTAL_{allows.platform}_".upper()
+    names = [field.name for field in allows.credentials]
+    settings = {name: os.environ[prefix + name.upper()] for name in names if prefix + name.upper() in os.environ}
+    for setting in given:
+        name, separator, value = setting.partition("=")
+        if not separator or name not in possible:
+            raise Terminal(
+                f"{allows.title} has no option {name!r}.", f"--set takes {', '.join(possible)}, each with =VALUE."
+            )
+        settings[name] = value
+    return settings
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 600:
+        raise Terminal("The timeout is a number of seconds, at most 600.", "Write --set timeout=20.")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What was just done, with the way back; and what waits for the worker, with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from dialogue import feedback, health, inbox, requests
+from pages.parts import context, look, state, text
+
+_UNDO: dict[str, Callable[..., int]] = {"inbox": inbox.undo, "feedback": feedback.undo}
+
+
+def show() -> None:
+    """The notice of the last click. An undo stays until something else is done."""
+    told = state.notice()
+    if told is None:
+        return
+    if told.kind == "error":
+        state.forget_notice()
+        st.error(text.plain_lines(told.words, 1_000), icon=":material/error:")
+    elif told.undo_id is None:
+        state.forget_notice()
+        st.toast(text.plain(told.words), icon=":material/check:")
+    else:
+        _show_undo(told)
+
+
+def _show_undo(told: state.Notice) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="undo-bar"):
+        st.markdown(f":material/check: {text.plain(told.words)}")
+        st.button("Undo", icon=":material/undo:", key="undo", on_click=_undo, args=(told,))
+        st.button("", icon=":material/close:", type="tertiary", key="undo_close", help="Keep it as it is",
+                  on_click=state.forget_notice)
+
+
+def _undo(told: state.Notice) -> None:
+    state.forget_notice()
+    with look.telling_errors_later():
+        restored = _UNDO[told.undo_of](context.ctx(), context.actor(), told.undo_id)
+        state.tell(f"Taken back: {text.counted(restored, 'entry', 'entries')}." if restored else "Nothing to take back.")
+
+
+def wait_for(name: str, *, done: Callable[[requests.RequestView], None] | None = None, cancel: bool = True) -> None:
+    """Shows the progress of the request that this tab waits for under `name`; redraws itself, not the page.
+
+    `done` draws the result; without it the page is rerun and a notice tells.
+    """
+    request_id = state.request(name)
+    if request_id is None:
+        return
+    view = requests.get(context.ctx(), request_id)
+    if view.state in ("waiting", "running"):
+        _progress(name, request_id, cancel)
+    elif view.state == "done" and done is not None:
+        done(view)
+    else:
+        _end(name, view)
+
+
+def _end(name: str, view: requests.RequestView) -> None:
+    state.set_request(name, None)
+    if view.state == "done":
+        st.success(text.plain(view.words or "Done."), icon=":material/check:")
+    elif view.state == "cancelled":
+        st.info("Cancelled.", icon=":material/cancel:")
+    else:
+        st.error(text.plain_lines(f"{view.error}\n{view.what_to_do}".strip(), 1_000), icon=":material/error:")
+
+
+@st.fragment(run_every=1.0)
+def _progress(name: str, request_id: int, cancel: bool) -> None:
+    view = requests.get(context.ctx(), request_id)
+    if view.state not in ("waiting", "running"):
+        st.rerun()
+    with st.container(border=True, key=f"progress-{name}"):
+        words = text.plain(view.words or ("Waiting for the worker" if view.state == "waiting" else "Working"))
+        if view.total:
+            st.progress(min(1.0, view.done / view.total), f"{words} · {view.done:,} of {view.total:,}")
+        else:
+            st.markdown(f":material/hourglass_top: {words}" + (f" · {view.done:,}" if view.done else ""))
+        if view.state == "waiting" and not (beat := health.worker(context.ctx())).alive:
+            st.warning(text.plain(beat.words), icon=":material/warning:")
+        if cancel and st.button("Cancel", key=f"cancel_{name}", type="tertiary"):
+            with look.telling_errors():
+                requests.cancel(context.ctx(), context.actor(), request_id)
+                st.rerun()

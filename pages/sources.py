@@ -1,0 +1,377 @@
+"""Sources: where we listen, whether each is well and what to do where it is not; and how a new one is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from dialogue import requests, sources
+from dialogue.context import Actor, Context, Role
+from pages.parts import context, look, notices, state, text, upload
+
+HEALTH = {
+    "listening": ("green", ":material/check_circle:"),
+    "waiting": ("blue", ":material/hourglass_top:"),
+    "quiet": ("orange", ":material/volume_off:"),
+    "problem": ("red", ":material/error:"),
+    "paused": ("gray", ":material/pause_circle:"),
+    "removing": ("gray", ":material/delete:"),
+}
+EMPTY = "Nothing is listened to yet. Connect the first source: **news feeds** and **Hacker News** need no key."
+RUN_WORDS = {"ok": "new mentions", "unchanged": "nothing new", "transient": "will try again", "terminal": "needs you",
+             "crash": "a fault of ours", "running": "running"}
+
+
+# Loaders: never draw -----------------------------------------------------------------------------------------------------
+
+
+@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+def load_sources(scope: context.Scope, _ctx: Context, _person: Actor) -> list[sources.SourceView]:
+    """Every source with its health."""
+    return sources.list_(_ctx, _person)
+
+
+@st.cache_data(ttl=30, max_entries=20, show_spinner=False)
+def load_accounts(scope: context.Scope, _ctx: Context, _person: Actor) -> list[sources.AccountView]:
+    """Every account of ours."""
+    return sources.accounts(_ctx, _person)
+
+
+# The list ----------------------------------------------------------------------------------------------------------------
+
+
+def show_top(found: list[sources.SourceView], admin: bool) -> None:
+    """How all of them are, in a sentence; the way to add."""
+    left, right = st.columns([0.7, 0.3], vertical_alignment="center")
+    with left:
+        look.heading("Sources", top_words(found))
+    if admin:
+        with right, st.container(horizontal=True, horizontal_alignment="right"):
+            st.button("Accounts", icon=":material/key:", key="accounts", on_click=_toggle, args=("accounts_list",))
+            st.button("Add a source", icon=":material/add:", type="primary", key="add_source", on_click=_toggle, args=("adding",))
+
+
+def top_words(found: list[sources.SourceView]) -> str:
+    """The sentence below the title."""
+    ill = sum(one.health == "problem" for one in found)
+    quiet = sum(one.health == "quiet" for one in found)
+    words = [f"{text.counted(len(found), 'source')}"] if found else ["Where we listen"]
+    if ill:
+        words.append(f"{ill} {'needs' if ill == 1 else 'need'} you")
+    if quiet:
+        words.append(f"{quiet} {'has' if quiet == 1 else 'have'} gone quiet")
+    if found and not ill and not quiet:
+        words.append("all well")
+    return ", ".join(words) + "."
+
+
+def _toggle(what: str) -> None:
+    (state.close_up if state.opened(what) else state.open_up)(what)
+
+
+def show_source(one: sources.SourceView, admin: bool, now: datetime) -> None:
+    """One source: what it listens to, how it is in words, how much came."""
+    colour, icon = HEALTH.get(one.health, ("gray", ""))
+    with st.container(border=True, key=f"source-{one.id}"):
+        left, right = st.columns([0.72, 0.28], vertical_alignment="center")
+        with left:
+            st.markdown(f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} {look.badge(one.health, colour, icon)}"
+                        + (" " + look.badge("sample", "violet", ":material/science:") if one.sample else ""))
+            st.markdown(text.plain(one.words, 400))
+            if one.what_to_do:
+                st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
+            st.caption(" · ".join(time_words(one, now)))
+            if admin and not one.sample:
+                show_source_actions(one)
+        with right:
+            st.metric("in 24 h", text.number(one.last_24h), f"{text.number(one.total)} in all", delta_color="off",
+                      delta_arrow="off", chart_data=list(one.sparkline) if any(one.sparkline) else None, chart_type="bar")
+
+
+def source_words(one: sources.SourceView) -> str:
+    """Platform, mode, query and account."""
+    return " · ".join(part for part in (one.platform_title, one.mode_label, one.query, one.account_label) if part)
+
+
+def time_words(one: sources.SourceView, now: datetime) -> list[str]:
+    """When it last worked and when it is asked again."""
+    words = []
+    if one.last_success_at is not None:
+        age = text.ago(one.last_success_at, now)
+        words.append(f"worked {age}" + (" ago" if age[-1:] in "nhd" and age != "now" else ""))
+    if one.next_run_at is not None and one.state == "active":
+        words.append("next in " + text.span(one.next_run_at - now) if one.next_run_at > now else "next now")
+    return words or ["not asked yet"]
+
+
+def show_source_actions(one: sources.SourceView) -> None:
+    """Pause, run, rename, look at the last runs, remove."""
+    with st.container(horizontal=True, key=f"source-actions-{one.id}", gap="xsmall"):
+        if one.state == "paused":
+            st.button("Go on", icon=":material/play_arrow:", type="tertiary", key=f"resume_{one.id}",
+                      on_click=_act, args=(sources.resume, one.id, f"{one.label} listens again."))
+        elif one.state == "active":
+            st.button("Pause", icon=":material/pause:", type="tertiary", key=f"pause_{one.id}",
+                      on_click=_act, args=(sources.pause, one.id, f"{one.label} is paused."))
+            st.button("Run now", icon=":material/refresh:", type="tertiary", key=f"run_{one.id}",
+                      on_click=_act, args=(sources.run_now, one.id, f"{one.label} is asked now."))
+        st.button("Last runs", icon=":material/list:", type="tertiary", key=f"runs_{one.id}", on_click=state.open_up,
+                  args=("runs", one.id))
+        st.button("Rename", icon=":material/edit:", type="tertiary", key=f"rename_{one.id}", on_click=state.open_up,
+                  args=("rename", one.id))
+        if one.state != "removing":
+            st.button("Remove", icon=":material/delete:", type="tertiary", key=f"remove_{one.id}", on_click=state.open_up,
+                      args=("remove", one.id))
+
+
+def _act(action: Any, source_id: int, words: str) -> None:
+    with look.telling_errors_later():
+        action(context.ctx(), context.actor(), source_id)
+        state.tell(words)
+
+
+@st.dialog("Last runs", width="large", icon=":material/list:", on_dismiss=lambda: state.close_up("runs"))
+def show_runs(one: sources.SourceView, runs: list[sources.RunView], now: datetime) -> None:
+    """What each of the last runs brought, and what was wrong, in words."""
+    st.markdown(f"**{text.plain(one.label, 100)}**")
+    if not runs:
+        st.caption("It has not been asked yet.")
+    for run in runs:
+        counts = f"{run.new:,} new · {run.edited:,} edited · {run.seen:,} seen again"
+        rejected = f" · {run.rejected:,} rejected" if run.rejected else ""
+        st.markdown(f"{look.grey(text.ago(run.started_at, now))} **{text.plain(RUN_WORDS.get(run.outcome, run.outcome))}** "
+                    f"{look.grey(counts + rejected)}")
+        if run.error:
+            st.caption(text.plain(run.error, 500))
+        for rejection in run.rejections[:5]:
+            st.caption(f":material/block: {text.plain(rejection_words(rejection), 300)}")
+
+
+def rejection_words(rejection: Any) -> str:
+    """Where it stood and what was wrong."""
+    if isinstance(rejection, Mapping):
+        return f"{rejection.get('where', '')}: {rejection.get('reason', '')}"
+    return f"{rejection[0]}: {rejection[1]}" if isinstance(rejection, tuple) else str(rejection)
+
+
+@st.dialog("Rename", icon=":material/edit:", on_dismiss=lambda: state.close_up("rename"))
+def show_rename(one: sources.SourceView) -> None:
+    """Another name for it."""
+    with st.form("rename_form", border=False):
+        label = st.text_input("Name", one.label, max_chars=100)
+        if st.form_submit_button("Save", type="primary"):
+            with look.telling_errors():
+                sources.rename(context.ctx(), context.actor(), one.id, label)
+                state.close_up("rename")
+                st.rerun()
+
+
+@st.dialog("Remove a source", icon=":material/delete:", on_dismiss=lambda: state.close_up("remove"))
+def show_remove(one: sources.SourceView) -> None:
+    """With what it brought, or without."""
+    st.markdown(f"**{text.plain(one.label, 100)}** brought {text.counted(one.total, 'mention')}.")
+    choices = {False: "Keep what it brought", True: "Delete what only it brought, for good"}
+    gone = st.radio("And its mentions?", list(choices), format_func=choices.__getitem__, key="remove_mentions")
+    if st.button("Remove it", type="primary", icon=":material/delete:", key="remove_go"):
+        with look.telling_errors():
+            state.set_request("remove_source", sources.remove(context.ctx(), context.actor(), one.id, bool(gone)))
+            state.close_up("remove")
+            st.rerun()
+
+
+# A new source ------------------------------------------------------------------------------------------------------------
+
+
+def show_adding(platforms: list[sources.PlatformInfo], owned: list[sources.AccountView]) -> None:
+    """Platform, account, what to listen for, a look at what it finds, then add."""
+    with st.container(border=True, key="adding"):
+        st.markdown("**Connect a source**")
+        titles = {one.platform: one for one in platforms}
+        chosen = st.pills("Where", list(titles), format_func=lambda name: text.plain(titles[name].title, 60), key="add_platform",
+                          required=True, default=next(iter(titles), None), label_visibility="collapsed")
+        if chosen is None:
+            return
+        info = titles[chosen]
+        show_platform(info)
+        if not info.polls:
+            upload.show()
+            return
+        account_id, ready = show_account_choice(info, [one for one in owned if one.platform == info.platform])
+        if ready:
+            show_query(info, account_id)
+
+
+def show_platform(info: sources.PlatformInfo) -> None:
+    """What the platform allows, before anybody begins."""
+    with st.container(key="platform-rules", gap="xxsmall"):
+        st.caption(f":material/reply: {text.plain(info.answering_rule, 400)}")
+        if info.limits:
+            st.caption(f":material/speed: {text.plain(info.limits, 300)}")
+        if info.duties:
+            st.caption(f":material/gavel: {text.plain(info.duties, 400)}")
+
+
+def show_account_choice(info: sources.PlatformInfo, owned: list[sources.AccountView]) -> tuple[int | None, bool]:
+    """With which account; the form for a new one. Returns its id and whether a query can be typed now."""
+    if not info.credentials:
+        return None, True
+    options: dict[int | None, str] = {one.id: account_words(one) for one in owned}
+    if not info.key_needed:
+        options = {None: "No account: listen only"} | options
+    options[-1] = "New account …"
+    chosen = st.selectbox("Account", list(options), format_func=lambda one: text.shorten(text.tidy(options[one]), 100),
+                          key=f"add_account_{info.platform}_{len(owned)}")
+    if chosen == -1:
+        show_account_form(info)
+        return None, False
+    if chosen is not None:
+        show_account_test(chosen)
+    return chosen, True
+
+
+def account_words(one: sources.AccountView) -> str:
+    """Name, handle and how the last check went."""
+    check = {True: "checked", False: "failed its check", None: "not checked"}[one.check_ok]
+    return " · ".join(part for part in (one.label, one.handle or "", check) if part)
+
+
+def show_account_form(info: sources.PlatformInfo) -> None:
+    """Credentials: encrypted when saved, secrets never shown again."""
+    with st.form(f"account_{info.platform}", border=True):
+        st.caption(":material/lock: Kept encrypted. A secret is never shown again.")
+        label = st.text_input("Name of this account here", max_chars=100, placeholder=f"Our {info.title}")
+        values = {
+            one.name: st.text_input(one.label + ("" if one.required else " (optional)"), one.default, help=one.help or None,
+                                    type="password" if one.secret else "default", autocomplete="off")
+            for one in info.credentials
+        }
+        base_url = st.text_input("Server address (optional)", placeholder="only where it is not the platform's own")
+        if st.form_submit_button("Save and test", type="primary"):
+            with look.telling_errors():
+                account_id = sources.save_account(context.ctx(), context.actor(), info.platform, label, base_url.strip() or None, values)
+                state.set_request("account_test", sources.request_account_test(context.ctx(), context.actor(), account_id))
+                st.rerun()
+
+
+def show_account_test(account_id: int) -> None:
+    """The Test button and what the platform said."""
+    if state.request("account_test") is None:
+        st.button("Test this account", icon=":material/network_check:", key="test_account", type="tertiary", on_click=_test, args=(account_id,))
+    notices.wait_for("account_test")
+
+
+def _test(account_id: int) -> None:
+    with look.telling_errors_later():
+        state.set_request("account_test", sources.request_account_test(context.ctx(), context.actor(), account_id))
+
+
+def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
+    """What to listen for; a look first, then add."""
+    modes = {one.name: one for one in info.modes}
+    name = next(iter(modes))
+    if len(modes) > 1:
+        name = st.segmented_control("What", list(modes), format_func=lambda one: text.plain(modes[one].label, 60), default=name,
+                                    required=True, key=f"add_mode_{info.platform}", label_visibility="collapsed") or name
+    mode = modes[name]
+    query = ""
+    if mode.query_label:
+        query = st.text_input(mode.query_label, key=f"add_query_{info.platform}_{name}", help=mode.help or None, max_chars=1_000,
+                              placeholder=info.search_syntax or None)
+    label = st.text_input("Name of this source here", key=f"add_label_{info.platform}_{name}", max_chars=100,
+                          placeholder=query or mode.label)
+    with st.container(horizontal=True, key="add-buttons"):
+        st.button("Look what it finds", icon=":material/visibility:", key="look",
+                  on_click=_look, args=(info.platform, query, name, account_id))
+        st.button("Add it", icon=":material/add:", type="primary", key="add_go",
+                  on_click=_add, args=(info.platform, query, name, label.strip() or query or mode.label, account_id))
+    notices.wait_for("preview", done=show_found)
+
+
+def show_found(view: requests.RequestView) -> None:
+    """The first posts that the query finds."""
+    posts = view.result.get("posts", [])
+    with st.container(border=True, key="found", gap="xsmall"):
+        st.markdown(f":material/visibility: **{text.plain(view.words or 'This is what it finds')}**")
+        if not posts:
+            st.caption("Nothing was found. Try fewer or other words.")
+        for post in posts[:8]:
+            st.markdown(f"**{text.plain(str(post.get('author', '')), 60)}** {look.grey(str(post.get('when', '')))}  \n"
+                        + text.plain(str(post.get("text", "")), 240))
+
+
+def _look(platform: str, query: str, mode: str, account_id: int | None) -> None:
+    with look.telling_errors_later():
+        state.set_request("preview", sources.request_preview(context.ctx(), context.actor(), platform, query, mode, account_id))
+
+
+def _add(platform: str, query: str, mode: str, label: str, account_id: int | None) -> None:
+    with look.telling_errors_later():
+        sources.add(context.ctx(), context.actor(), platform, query, mode, label, account_id)
+        state.set_request("preview", None)
+        state.close_up("adding")
+        state.tell(f"{label} listens now. The first mentions appear within a minute.")
+
+
+# Accounts ----------------------------------------------------------------------------------------------------------------
+
+
+def show_accounts(owned: list[sources.AccountView]) -> None:
+    """Our accounts on the platforms."""
+    with st.container(border=True, key="accounts-list"):
+        st.markdown("**Our accounts** :gray[credentials are kept encrypted]")
+        if not owned:
+            st.caption("None yet. An account is made while a source is added.")
+        for one in owned:
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"account-{one.id}"):
+                st.markdown(f"**{text.plain(one.label, 80)}** {look.grey(' · '.join(filter(None, (one.platform_title, one.handle))))}  \n"
+                            + look.grey(one.check_words or "not checked yet"))
+                with st.container(horizontal=True, width="content"):
+                    st.button("Test", key=f"account_test_{one.id}", type="tertiary", icon=":material/network_check:", on_click=_test, args=(one.id,))
+                    st.button("Remove", key=f"account_remove_{one.id}", type="tertiary", icon=":material/delete:",
+                              on_click=_act, args=(sources.remove_account, one.id, "The account is gone from here."))
+        if not state.opened("adding"):
+            notices.wait_for("account_test")
+
+
+def main() -> None:
+    """Wires loaders and views."""
+    person, now = context.actor(), context.now()
+    admin = person.role >= Role.ADMIN
+    with look.telling_errors():
+        scope, ctx = context.scope(person), context.ctx()
+        found = load_sources(scope, ctx, person)
+        notices.show()
+        show_top(found, admin)
+        look.sample_banner(any(one.sample for one in found))
+        notices.wait_for("remove_source", cancel=False)
+        if admin and state.opened("accounts_list"):
+            show_accounts(load_accounts(scope, ctx, person))
+        if admin and (state.opened("adding") or upload.waiting()):
+            show_adding(sources.platforms(ctx), load_accounts(scope, ctx, person))
+        if not found and not state.opened("adding"):
+            look.nothing(EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.", ":material/podcasts:")
+        for one in found:
+            show_source(one, admin, now)
+        show_dialogs(found, now)
+
+
+def show_dialogs(found: list[sources.SourceView], now: datetime) -> None:
+    """At most one is open."""
+    known = {one.id: one for one in found}
+    for what in ("runs", "rename", "remove"):
+        one = known.get(state.opened(what))
+        if one is None:
+            continue
+        if what == "runs":
+            show_runs(one, sources.runs(context.ctx(), context.actor(), one.id, 20), now)
+        elif what == "rename":
+            show_rename(one)
+        else:
+            show_remove(one)
+        return
+
+
+main()

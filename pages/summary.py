@@ -1,0 +1,217 @@
+"""Summary: in ten seconds, how people feel, about what, and whether we answer. Every chart leads to its mentions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from dialogue import measures, sample
+from dialogue.context import Actor, Context, Role
+from dialogue.inbox import Filters
+from pages.parts import charts, context, look, notices, state, text
+
+PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
+
+
+# Loaders: never draw -----------------------------------------------------------------------------------------------------
+
+
+@st.cache_data(ttl=60, max_entries=50, show_spinner=False)
+def load_summary(scope: context.Scope, days: int, _ctx: Context, _person: Actor) -> measures.Summary:
+    """The last `days` days."""
+    return measures.summary(_ctx, _person, days)
+
+
+@st.cache_data(ttl=60, max_entries=50, show_spinner=False)
+def load_csv(scope: context.Scope, days: int, _summary: measures.Summary) -> bytes:
+    """The counts behind the charts, one row a day, topic or platform and mood; UTF-8 with a mark for spreadsheets."""
+    frames = [
+        _summary.by_day.rename(columns={"day": "key"}).assign(dimension="day"),
+        _summary.by_topic.rename(columns={"topic": "key"}).assign(dimension="topic"),
+        _summary.by_platform.rename(columns={"platform": "key"}).assign(dimension="platform"),
+    ]
+    table = pd.concat(frames, ignore_index=True)[["dimension", "key", "sentiment", "count"]]
+    table["key"] = [no_formula(str(key)) for key in table["key"]]
+    return table.to_csv(index=False).encode("utf-8-sig")
+
+
+def no_formula(cell: str) -> str:
+    """The cell as a spreadsheet shows it instead of running it."""
+    return "'" + cell if cell.lstrip()[:1] in tuple("=+-@") or cell[:1] in ("\t", "\r") else cell
+
+
+# Views: never load -------------------------------------------------------------------------------------------------------
+
+
+def show_top(summary: measures.Summary) -> None:
+    """The finding as the title, what it rests on below."""
+    left, right = st.columns([0.68, 0.32], vertical_alignment="center")
+    with left:
+        look.heading(summary.headline, summary.subline)
+    with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        st.session_state["days"] = days()
+        st.segmented_control("Period", list(PERIODS), key="days", required=True, format_func=PERIODS.__getitem__,
+                             label_visibility="collapsed", on_change=_set_days)
+
+
+def days() -> int:
+    """The period of the address bar."""
+    chosen = st.query_params.get("days", "")
+    return int(chosen) if chosen.isascii() and chosen.isdigit() and int(chosen) in PERIODS else 7
+
+
+def _set_days() -> None:
+    st.query_params["days"] = str(st.session_state["days"])
+
+
+def show_numbers(numbers: tuple[measures.Number, ...]) -> None:
+    """Each with its change, whether that is good, and what it means; each leads to its mentions."""
+    for cell, (place, number) in zip(st.columns(len(numbers), gap="small"), enumerate(numbers), strict=True):
+        with cell, st.container(border=True, key=f"number-{place}", gap="xxsmall"):
+            colour = "off" if number.good is None else "green" if number.good else "red"
+            st.metric(
+                text.plain(number.label), text.plain(number.value), text.plain(text.ascii_minus(number.change)) or None,
+                delta_color=colour, chart_data=list(number.spark) if len(number.spark) > 1 else None, chart_type="area",
+                delta_description="vs the period before" if number.change else None,
+            )
+            st.caption(text.plain(number.meaning))
+            st.button("Show mentions", key=f"number_{place}", type="tertiary", icon=":material/arrow_forward:",
+                      on_click=_drill, args=(number.filters,))
+
+
+def show_charts(summary: measures.Summary) -> None:
+    """Mood over time and what people talk about; a click on a bar opens the mentions behind it."""
+    colours, period = look.sentiment_colours(), (summary.first, summary.last)
+    wide, narrow = st.columns([0.6, 0.4], gap="small")
+    with wide, st.container(border=True, key="chart-day"):
+        show_finding(summary.day_finding, "day")
+        event = st.altair_chart(charts.by_day(summary.by_day, colours), key=f"by_day_{days()}_{visit()}", on_select="rerun",
+                                alt="Mentions a day by mood")
+        fields = charts.picked(event)
+        drill_from(fields, Filters(view="all", day=charts.picked_day(fields) or period))
+    with narrow, st.container(border=True, key="chart-topic"):
+        show_finding(summary.topic_finding, "topic")
+        if summary.by_topic.empty:
+            st.caption("Topics appear as soon as mentions are read by the model.")
+            return
+        event = st.altair_chart(charts.by_key(summary.by_topic, "topic", colours), key=f"by_topic_{days()}_{visit()}",
+                                on_select="rerun", alt="Mentions by topic and mood")
+        fields = charts.picked(event)
+        drill_from(fields, Filters(view="all", topics=(fields.get("topic", ""),), day=period))
+
+
+def show_finding(finding: measures.Finding, key: str) -> None:
+    """A chart's title is what it shows, with the way to its mentions."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{text.plain(finding.title)}**")
+        st.button("Show mentions", key=f"finding_{key}", type="tertiary", icon=":material/arrow_forward:",
+                  on_click=_drill, args=(finding.filters,))
+
+
+def drill_from(fields: dict[str, str], filters: Filters) -> None:
+    """Opens the inbox on what a clicked bar stands for."""
+    if not fields:
+        return
+    if fields.get("sentiment") in state.SENTIMENTS:
+        filters = replace(filters, sentiment=(fields["sentiment"],))
+    go_to_inbox(filters)
+
+
+def visit() -> int:
+    """Grows with each drill-down, so that a chart one comes back to has nothing picked."""
+    return int(state.opened("drilled") or 0)
+
+
+def go_to_inbox(filters: Filters) -> None:
+    """Leaves for the inbox under these filters."""
+    state.open_up("drilled", visit() + 1)
+    st.switch_page("pages/inbox.py", query_params=state.filters_as_query(filters))
+
+
+def _drill(filters: Filters) -> None:
+    state.open_up("drill", filters)
+
+
+def show_platforms(summary: measures.Summary) -> None:
+    """Where it was said, and everything as CSV."""
+    with st.container(border=True, key="chart-platform"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown("**Where people speak**")
+            st.download_button("CSV", load_csv(context.scope(context.actor()), days(), summary), "samtal-summary.csv", "text/csv",
+                               icon=":material/download:", type="tertiary", key="csv", on_click="ignore",
+                               help="The counts behind these charts")
+        if not summary.by_platform.empty:
+            st.altair_chart(charts.by_key(summary.by_platform, "platform", look.sentiment_colours()), key="by_platform",
+                            alt="Mentions by platform and mood")
+
+
+def show_untagged(count: int) -> None:
+    """What is not in the charts yet."""
+    if count:
+        st.caption(f":material/hourglass_top: {text.counted(count, 'mention is', 'mentions are')} still being read by the "
+                   "model and not counted yet.")
+
+
+def show_welcome(person: Actor) -> None:
+    """The empty page: what to do first."""
+    look.heading("Nobody has spoken yet", "Connect a source, or look around with sample data first.")
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, key="welcome-source"):
+        st.markdown("### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a name to listen for is "
+                    "enough, and the first mentions appear within a minute.")
+        st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
+    with right, st.container(border=True, key="welcome-sample"):
+        st.markdown("### :material/science: Look around first\nA made-up fortnight of an invented brand, read by the real model, "
+                    "marked as sample wherever it shows, removed in one click.")
+        if person.role >= Role.ADMIN and state.request("sample") is None:
+            st.button("Load the sample data", type="primary", key="load_sample", on_click=_load_sample)
+        elif person.role < Role.ADMIN:
+            st.caption("An administrator can load it.")
+        notices.wait_for("sample")
+
+
+def _load_sample() -> None:
+    with look.telling_errors_later():
+        state.set_request("sample", sample.load_request(context.ctx(), context.actor()))
+
+
+def show_sample_bar(person: Actor) -> None:
+    """Says that these people were made up, and takes them away in one click."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="sample-bar"):
+        look.sample_banner(True)
+        if person.role >= Role.ADMIN and state.request("sample") is None:
+            st.button("Remove the sample data", icon=":material/delete:", type="tertiary", key="remove_sample",
+                      on_click=_remove_sample)
+    notices.wait_for("sample")
+
+
+def _remove_sample() -> None:
+    with look.telling_errors_later():
+        state.set_request("sample", sample.remove_request(context.ctx(), context.actor()))
+
+
+def main() -> None:
+    """Wires loaders and views."""
+    drill = state.opened("drill")
+    if drill is not None:
+        state.close_up("drill")
+        go_to_inbox(drill)
+    person = context.actor()
+    with look.telling_errors():
+        summary = load_summary(context.scope(person), days(), context.ctx(), person)
+        notices.show()
+        if summary.empty:
+            show_welcome(person)
+            return
+        show_top(summary)
+        if summary.has_sample:
+            show_sample_bar(person)
+        show_untagged(summary.untagged)
+        show_numbers(summary.numbers)
+        show_charts(summary)
+        show_platforms(summary)
+
+
+main()

@@ -107,7 +107,7 @@ def open(account: Mapping[str, str], options: Options) -> RedditListener:
 # --- What Reddit answers, as posts -----------------------------------------------------------------------------------
 
 _FULLNAME = re.compile(r"t[13]_[0-9a-z]{1,13}")
-_NO_POSTS = {"more", "t2", "t4", "t5", "t6"}
+_NO_POSTS = ("more", "t2", "t4", "t5", "t6")
 """Kinds of thing that are left out: a private message (t4) was not said in public, the others are not said at all."""
 _GONE = re.compile(r"\[ ?(deleted|removed)[^\]]{0,100}\]", re.IGNORECASE)
 _USER_NAMED = re.compile(r"(?<![\w/])/?u/([A-Za-z0-9_-]{3,20})(?![\w-])")
@@ -123,11 +123,15 @@ def parse(answer: bytes) -> list[Post | Rejected]:
         document = json.loads(answer)
     except (ValueError, RecursionError) as error:
         raise _not_reddit("This is no JSON, so no answer of Reddit's.") from error
-    return _posts(document)
-
-
-def _posts(document: object) -> list[Post | Rejected]:
     return [_post_or_rejected(thing, where) for where, thing in _things(document)]
+
+
+def _things_or_transient(document: object) -> list[tuple[str, object]]:
+    """The things of an answer that was asked for just now."""
+    try:
+        return list(_things(document))
+    except Terminal as error:
+        raise Transient("Reddit answered something other than a listing.") from error
 
 
 def _not_reddit(message: str) -> Terminal:
@@ -136,8 +140,12 @@ def _not_reddit(message: str) -> Terminal:
 
 def _things(document: object) -> Iterator[tuple[str, object]]:
     """The posts and comments of an answer, each with the place where it stood, from the top of the page down."""
-    listings = document if isinstance(document, list) and document else [document]
-    todo = [found for n, listing in enumerate(listings) for found in _children(listing, f"[{n}]" if n else "")]
+    todo: list[tuple[str, object]] = []
+    for n, listing in enumerate(document if isinstance(document, list) and document else [document]):
+        children = _children(listing, f"[{n}]")
+        if children is None:
+            raise _not_reddit("This is no listing of Reddit's.")
+        todo += children
     todo.reverse()
     while todo:  # not by recursion: replies to replies go as deep as people like
         where, thing = todo.pop()
@@ -146,12 +154,13 @@ def _things(document: object) -> Iterator[tuple[str, object]]:
         yield where, thing
         data = thing.get("data") if isinstance(thing, dict) else None
         replies = data.get("replies") if isinstance(data, dict) else None
-        if isinstance(replies, dict):  # "" where there are none
-            todo += reversed(_children(replies, f"{where}.replies"))
+        if replies:  # "" where there are none
+            below = _children(replies, f"{where}.replies")
+            todo += [(f"{where}.replies", replies)] if below is None else reversed(below)
 
 
-def _children(listing: object, where: str) -> list[tuple[str, object]]:
-    """What stands directly in one listing, or in the answer to a comment just posted."""
+def _children(listing: object, where: str) -> list[tuple[str, object]] | None:
+    """What stands directly in one listing, or in the answer to a comment just posted; None where it is neither."""
     if isinstance(listing, dict):
         for outer, inner in (("data", "children"), ("json", "things")):
             data = listing.get(outer)
@@ -159,8 +168,8 @@ def _children(listing: object, where: str) -> list[tuple[str, object]]:
                 data = data.get("data", {"things": []})  # absent where there were errors
             children = data.get(inner) if isinstance(data, dict) else None
             if isinstance(children, list):
-                return [(f"{where}{inner}[{n}]", child) for n, child in enumerate(children)]
-    raise _not_reddit("This is no listing of Reddit's.")
+                return [(f"{where}.{inner}[{n}]".removeprefix("[0]."), child) for n, child in enumerate(children)]
+    return None
 
 
 def _post_or_rejected(thing: object, where: str) -> Post | Rejected:
@@ -185,7 +194,7 @@ def _post(thing: object) -> Post:
     if _is_gone(data):
         raise _NoPost(f"{fullname} was deleted or removed on Reddit")
     is_comment = fullname.startswith("t1_")
-    text = data.get("body" if is_comment else "selftext")
+    text: Any = data.get("body" if is_comment else "selftext")
     if text in (None, "") and not is_comment:
         text = "" if data.get("is_self") else data.get("url", "")  # a link post says its link
     return Post(
@@ -314,9 +323,7 @@ class RedditListener:
 
         def page_at(token: Token) -> Listing:
             nonlocal asked_before
-            document = self._get(path, limit=PAGE, **params, **({"after": token} if token else {}))
-            found = _posts(document)
-            after = _name_after(document)
+            found, after = self._page(path, token, **params)
             # A walk that goes on from a token of long ago: nothing below it may mean that it means nothing any more.
             if token and not asked_before and not found and after is None:
                 raise StaleToken
@@ -347,7 +354,7 @@ class RedditListener:
             )
         within = _SEARCH_IN.fullmatch(text)
         words = within[2] if within else text
-        if not words or (not within and _SUBREDDIT.fullmatch(words) and "r/" in words):
+        if not words or re.fullmatch(r"/?r/\S*", words):
             raise Terminal("There are no words to search for.", "Give words, or r/name followed by words.")
         if len(words) > 512:
             raise Terminal(f"The search is {len(words)} characters long; Reddit takes 512.", "Make the search shorter.")
@@ -357,7 +364,7 @@ class RedditListener:
     # Deletes
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """Asks for up to 100 at a time. What Reddit leaves out of its answer is left out here: it may be its mistake."""
+        """Asks for up to 100 at a time. What Reddit leaves out is left out here too: it proves nothing."""
         names = [name for name in dict.fromkeys(external_ids) if _FULLNAME.fullmatch(name)]
         return {name: not _is_gone(data) for name, data in self._info(names).items()}
 
@@ -366,7 +373,7 @@ class RedditListener:
         told: dict[str, _Json] = {}
         for start in range(0, len(names), PAGE):
             document = self._get("api/info", id=",".join(names[start : start + PAGE]))
-            for _, thing in _things(document):
+            for _, thing in _things_or_transient(document):
                 data = thing.get("data") if isinstance(thing, dict) else None
                 if isinstance(data, dict) and data.get("name") in names:
                     told[data["name"]] = data
@@ -383,6 +390,8 @@ class RedditListener:
         names = list(dict.fromkeys([post.external_id, *_fullnames(post.root_id)]))
         try:
             told = self._info(names)
+        except Terminal as error:
+            return Verdict(False, f"{error} {error.what_to_do}")
         except Transient as error:
             return Verdict(True, f"Reddit could not be asked whether the thread is open: {error}")
         return _verdict(told.get(post.external_id, {}), told.get(names[-1], {}))
@@ -400,8 +409,7 @@ class RedditListener:
         me = self._who_am_i()
         since -= CLOCKS_DIFFER
         ours, complete = self._our_comments(me, since)
-        in_thread = _posts(self._thread(post)) if _FULLNAME.fullmatch(post.external_id) else []
-        ours += [p for p in in_thread if isinstance(p, Post) and p.author and _same_user(p.author, me)]
+        ours += [one for one in self._below(post) if one.author and _same_user(one.author, me)]
         answers = [p for p in ours if p.parent_id == post.external_id and p.posted_at >= since]
         for found in answers:
             if _words(found.text) == _words(text):
@@ -417,24 +425,21 @@ class RedditListener:
         ours: list[Post] = []
         after: str | None = None
         for _ in range(FIND_PAGES):
-            document = self._get(
-                f"user/{me.handle}/comments", sort="new", limit=PAGE, **({"after": after} if after else {})
-            )
-            found = [post for post in _posts(document) if isinstance(post, Post)]
-            ours += found
-            after = _name_after(document)
-            if after is None or (found and found[-1].posted_at < since):
+            found, after = self._page(f"user/{me.handle}/comments", after, sort="new")
+            ours += (posts := [one for one in found if isinstance(one, Post)])
+            if after is None or (posts and posts[-1].posted_at < since):
                 return ours, True
         return ours, False
 
-    def _thread(self, post: Post) -> object:
+    def _below(self, post: Post) -> list[Post]:
         """What stands directly under a post or comment, newest first, as far as Reddit shows it on one page."""
-        if post.external_id.startswith("t3_"):
-            return self._get(f"comments/{post.external_id[3:]}", sort="new", depth=1, limit=500)
-        if not _fullnames(post.root_id):
-            return {"data": {"children": []}}
-        root = str(post.root_id)[3:]
-        return self._get(f"comments/{root}", comment=post.external_id[3:], sort="new", depth=2, limit=500)
+        name, params = post.external_id, {"sort": "new", "depth": "1", "limit": "500"}
+        if name.startswith("t1_"):  # a comment is asked for with its thread, and stands above its replies
+            name, params = post.root_id or "", {**params, "depth": "2", "comment": name[3:]}
+        if not _fullnames(name):
+            return []
+        things = _things_or_transient(self._get(f"comments/{name[3:]}", **params))
+        return [found for where, thing in things if isinstance(found := _post_or_rejected(thing, where), Post)]
 
     # Talking to Reddit
 
@@ -459,6 +464,12 @@ class RedditListener:
                 raise Terminal(f"Reddit has suspended u/{name}.", "Look into that user's messages on Reddit.")
             self._me = Author(id=f"t2_{number}" if isinstance(number, str) and number else name, handle=name)
         return self._me
+
+    def _page(self, path: str, token: Token, **params: str) -> tuple[list[Post | Rejected], str | None]:
+        """One page of a listing, and the token of the page after."""
+        document = self._get(path, limit=PAGE, **params, **({"after": str(token)} if token else {}))
+        found = [_post_or_rejected(thing, where) for where, thing in _things_or_transient(document)]
+        return found, _name_after(document)
 
     def _get(self, path: str, **params: str | int) -> Any:
         return self._ask("GET", path, params=params)
@@ -494,7 +505,7 @@ class RedditListener:
             made.append(_Requestor(**settings, session=http.session(self._options), timeout=self._options.timeout))
             return made[-1]
 
-        given: Callable[[str], str | None] = self._account.get
+        given = self._account.get
         base = self._options.base_url.rstrip("/") if self._options.base_url else None
         user = given("username")
         reddit = praw.Reddit(  # every setting by name, for praw would also read them from its environment and praw.ini
@@ -526,8 +537,9 @@ def _name_after(document: object) -> str | None:
     return after if isinstance(after, str) and re.fullmatch(r"t[1-6]_[0-9a-z]{1,13}", after) else None
 
 
-def _fullnames(*names: str | None) -> list[str]:
-    return [name for name in names if name and _FULLNAME.fullmatch(name)]
+def _fullnames(name: object) -> list[str]:
+    """The name, if it is one of a post or a comment."""
+    return [name] if isinstance(name, str) and _FULLNAME.fullmatch(name) else []
 
 
 def _same_user(one: Author, other: Author) -> bool:
@@ -575,9 +587,11 @@ def _sent(document: object) -> Sent:
 
 def _not_posted(errors: object, ratelimit: object) -> ListeningError:
     """Reddit's own reasons for not posting a comment: lists of a code, words and a field."""
-    first = errors[0] if isinstance(errors, list) and errors else errors
-    code, words = (*map(str, first), "", "")[:2] if isinstance(first, list) else (str(first), "")
-    said = " ".join(clean(words or code).split())[:300]
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if not isinstance(first, list) or not first or not all(isinstance(part, (str, type(None))) for part in first):
+        return OutcomeUnknown("Reddit took the answer, but what it said became of it makes no sense.")
+    code, words = (*first, None)[:2]
+    said = " ".join(clean(words or code or "").split())[:300]
     if code == "RATELIMIT":
         return Transient(f"Reddit wants a break before the next comment: {said}", _break(said, ratelimit))
     if code in ("SOMETHING_IS_BROKEN", "UNKNOWN"):
@@ -610,7 +624,7 @@ def _break(said: str, ratelimit: object) -> float | None:
     return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
-# --- praw's requests, each made once -----------------------------------------------------------------------------------
+# --- praw's requests, each made once --------------------------------------------------------------------------------
 
 
 class _Requestor(prawcore.Requestor):

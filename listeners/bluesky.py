@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import regex
-from atproto_client import Client, models
+from atproto_client import Client, Session, SessionEvent, models
 from atproto_client.exceptions import RateLimitExceededError, RequestErrorBase
 from atproto_client.models.common import XrpcError
 from atproto_client.models.dot_dict import DotDict
@@ -141,13 +141,15 @@ def open(account: Mapping[str, str], options: Options) -> Bluesky:
 # --- From the wire to posts ----------------------------------------------------------------------------------------
 
 _DID = r"did:[a-z]+:[A-Za-z0-9._:%-]{1,240}"
+# Keys of posts have 13 characters. The bound keeps 25 addresses within what servers take in one request line.
 _AT_URI = re.compile(
-    rf"at://(?P<repo>{_DID})/(?P<collection>[A-Za-z0-9.-]{{3,317}})/(?P<rkey>[A-Za-z0-9._:~-]{{1,512}})"
+    rf"at://(?P<repo>{_DID})/(?P<collection>[A-Za-z0-9.-]{{3,317}})/(?P<rkey>[A-Za-z0-9._:~-]{{1,128}})"
 )
 _HANDLE = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}")
 _COUNTS = {"likes": "likeCount", "reposts": "repostCount", "replies": "replyCount", "quotes": "quoteCount"}
 _SAID_TO_US = ("mention", "reply", "quote")
+_MAX_NAME = 640
 _MAX_NAMED = 100
 """Accounts named in one post that are kept: 300 graphemes hold no more by honest means."""
 
@@ -304,14 +306,16 @@ def _author(value: object) -> Author:
     return Author(
         id=did,
         handle=profile["handle"] if _is_handle(profile.get("handle")) else did,
-        display_name=name if isinstance(name, str) and name.strip() else None,
+        display_name=name[:_MAX_NAME] if isinstance(name, str) and name.strip() else None,
         followers=profile["followersCount"] if _is_count(profile.get("followersCount")) else None,
     )
 
 
 def _is_handle(value: object) -> bool:
     """Whether it leads to somebody: Bluesky writes handle.invalid for an account whose handle no longer does."""
-    return isinstance(value, str) and value != "handle.invalid" and _HANDLE.fullmatch(value) is not None
+    if not isinstance(value, str) or len(value) > 253 or value == "handle.invalid":
+        return False
+    return _HANDLE.fullmatch(value) is not None
 
 
 def _is_count(value: object) -> bool:
@@ -520,7 +524,7 @@ def _meaning(error: Exception, *, sending: bool = False) -> ListeningError:
         return Terminal(*_FAILED_SIGN_INS[name])
     if status == 400 and words == "Profile not found":
         # Only these words tell that an account is so new that Bluesky has not indexed it.
-        return Transient("Bluesky does not know the account yet; a new one takes a moment.", 5)
+        return _TooNew("Bluesky does not know the account yet; a new one takes a moment.", 5)
     if status is not None and isinstance(error, RequestErrorBase) and error.response:
         said = json.dumps({"message": words or name}).encode()
         return http.refused(TITLE, status, error.response.headers, said, sending=sending)
@@ -634,12 +638,11 @@ class Bluesky:
         where = urlsplit(self._service).netloc
         try:
             response = self._query("app.bsky.actor.getProfile", models.AppBskyActorGetProfile.Params(actor=did))
-        except Transient as unknown_yet:
-            words = f"Signed in as @{handle} at {where}. {unknown_yet}"
+        except _TooNew as error:
+            words = f"Signed in as @{handle} at {where}. {error}"
             return Health(ok=True, words=words, account=Author(id=did, handle=handle))
-        profile = _dict(response.content)
-        account = _author({**profile, "did": did, "handle": handle})
-        return Health(ok=True, words=f"Signed in as @{handle} at {where}.", account=account)
+        account = _author({"handle": handle, **_dict(response.content), "did": did})
+        return Health(ok=True, words=f"Signed in as @{account.handle} at {where}.", account=account)
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         """Pages of posts newest first, above the cursor's mark. Raises Transient, Terminal."""
@@ -891,11 +894,11 @@ class Bluesky:
         )
 
     def _who(self) -> tuple[str, str]:
-        """Our DID and handle."""
+        """Our DID and handle; the DID twice where the handle leads nowhere."""
         session = self._signed_in()._session
-        if session is None:
-            raise Transient("Bluesky ended the session.")
-        return session.did, session.handle
+        if session is None or not re.fullmatch(_DID, session.did):
+            raise Transient("Bluesky sent a session without an account in it.")
+        return session.did, session.handle if _is_handle(session.handle) else session.did
 
     def _with_session(self, do: Callable[[Client], T]) -> T:
         """Signs in where that is needed, and once more where the session was ended at Bluesky."""
@@ -915,7 +918,7 @@ class Bluesky:
         if not (self._handle and self._password):
             raise Terminal("Bluesky needs an account.", "Enter a handle and an app password.")
         client = Client(self._service, request=_Wire(self._options))
-        client.on_session_change(lambda _, session: setattr(self._account, "session", session.export()))
+        client.on_session_change(self._keep_session)
         with self._account.lock:
             self._sign_in(client)
         self._client = client
@@ -931,6 +934,10 @@ class Bluesky:
         except _ATPROTO_ERRORS as error:
             raise _meaning(error) from error
 
+    def _keep_session(self, event: SessionEvent, session: Session) -> None:
+        if event is not SessionEvent.IMPORT:  # that one is the shared one, and may be older by now
+            self._account.session = session.export()
+
     def _forget_session(self, client: Client) -> None:
         with self._account.lock:
             if client._session is not None and self._account.session == client._session.export():
@@ -939,12 +946,15 @@ class Bluesky:
 
 
 def _sent(did: str, handle: str, rkey: str, record: dict[str, Any]) -> Sent:
-    author = Author(id=did, handle=handle if _is_handle(handle) else did)
     return Sent(
         external_id=f"at://{did}/{POST}/{rkey}",
-        url=_web_address(author, rkey),
+        url=_web_address(Author(id=did, handle=handle), rkey),
         sent_at=_moment(record.get("createdAt")) or datetime.now(UTC),
     )
+
+
+class _TooNew(Transient):
+    """The account was made a moment ago and has no profile yet."""
 
 
 class _TakenKey(Terminal):

@@ -56,6 +56,13 @@ class BlueskyServer(FakeServer):
         self.answers_creation: Reply | None = None
         """What to say to the next createRecord in place of doing it."""
         self.knows_profiles = True
+        self.our_did = US
+        self.our_profile: dict[str, Any] = {
+            "did": US,
+            "handle": OUR_HANDLE,
+            "displayName": "Acme",
+            "followersCount": 12,
+        }
 
     # --- what happens there
 
@@ -131,12 +138,12 @@ class BlueskyServer(FakeServer):
     def _session(self, lives: float) -> Reply:
         access, refresh = token(lives, len(self.tokens)), token(90_000, len(self.tokens) + 1)
         self.tokens += [access, refresh]
-        return Reply({"did": US, "handle": OUR_HANDLE, "accessJwt": access, "refreshJwt": refresh})
+        return Reply({"did": self.our_did, "handle": OUR_HANDLE, "accessJwt": access, "refreshJwt": refresh})
 
     def _getProfile(self, request: Request) -> Reply:
         if not self.knows_profiles:
             return error("InvalidRequest", "Profile not found")
-        return Reply({"did": US, "handle": OUR_HANDLE, "displayName": "Acme", "followersCount": 12})
+        return Reply(self.our_profile)
 
     def _searchPosts(self, request: Request) -> Reply:
         found = [view for view in self.views if request.params["q"] in view["record"]["text"]]

@@ -203,6 +203,29 @@ def test_an_account_too_new_for_a_profile_is_signed_in_all_the_same(server: Blue
     assert health.account.id == US
 
 
+@pytest.mark.parametrize("name", ["x" * 100_000, "\x00\ud800", ["Acme"], ""])
+def test_check_endures_an_odd_profile(server: BlueskyServer, listener: Bluesky, name: object) -> None:
+    server.our_profile["displayName"] = name
+    health = listener.check()
+    assert health.account is not None
+    assert health.account.id == US
+    assert len(health.account.display_name or "") < 1000
+
+
+@pytest.mark.parametrize("did", ["", "Acme", "did:plc:" + "x" * 5000])
+def test_a_session_of_nobody_is_refused(server: BlueskyServer, listener: Bluesky, did: str) -> None:
+    server.our_did = did
+    with pytest.raises(Transient, match="without an account"):
+        listener.check()
+
+
+def test_check_of_a_server_gone_since_we_signed_in_fails(server: BlueskyServer, listener: Bluesky) -> None:
+    listener.check()
+    server.goes_down()
+    with pytest.raises(Transient, match="out of order"):
+        listener.check()
+
+
 def test_a_wrong_password_is_terminal_and_says_where_to_get_a_right_one(server: BlueskyServer) -> None:
     with pytest.raises(Terminal, match="did not accept the handle or the app password") as caught:
         opened(server, app_password="wrong").check()

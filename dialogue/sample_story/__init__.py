@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 DAYS = 14
@@ -26,19 +28,12 @@ _SLOTS = {
     "month": ("March", "May", "June", "August", "September"),
     "n": ("2", "3", "4", "5", "6"),
 }
-_GIVEN = (
-    "Ada Aksel Alba Amir Anouk Arne Astrid Aylin Bram Carla Chiara Dario Dilan Edda Elif Elin Emre Enzo Fenna Finn Gita "
-    "Greta Hugo Ines Ivo Jana Jasper Jonas Julie Kaia Karim Katja Lars Lena Linus Lotte Luca Maja Malik Marta Mats Mina "
-    "Noor Nuno Ola Orla Paula Per Pia Ravi Rosa Ruben Runa Samir Saskia Selma Sofia Stig Tara Theo Tilda Tove Vera Wim"
-).split()
-_FAMILY = (
-    "Aas Almeida Bakker Berg Bosch Castel Demir Ekholm Faber Falk Fischer Gomes Haas Hansen Holm Jansen Kaya Keller Koch "
-    "Lange Larsen Lund Maes Meyer Moen Nilsen Novak Okafor Palm Peeters Quist Rossi Sand Silva Storm Thorne Vik Weber Wolf Zeman"
-).split()
 _OPENERS = ("", "", "", "", "", "Hm. ", "So. ", "Honest question: ", "Well, ", "Right then: ")
 _CLOSERS = ("", "", "", "", " @halvora", " #halvora", " 🚲", " Anyone else?", "")
 _HOURS = (1, 1, 0, 0, 0, 1, 3, 7, 9, 8, 7, 7, 8, 7, 6, 6, 7, 9, 10, 10, 9, 7, 5, 2)
 """How much is said in each hour of a day."""
+_ANSWERED = 0.7
+"""The share of what could be answered that was."""
 _STRIKE = (4.2, 2.6)
 """The carrier's strike, in days before now: the fortnight's spike."""
 
@@ -110,28 +105,52 @@ def _threads(people: list[dict[str, object]], now: datetime) -> Iterator[Line]:
 
 def _singles(chance: random.Random, now: datetime) -> Iterator[Line]:
     templates = [line.split(" ", 2) for line in _texts("singles.txt")]
-    spoken = [(mood, text) for _, mood, text in templates for _ in range(min(3, 1 + text.count("{")))]
-    spoken += [(mood, text) for _, mood, text in templates if "{" not in text]
+    spoken = [(group, mood, text) for group, mood, text in templates for _ in range(min(3, 1 + text.count("{")))]
+    spoken += [(group, mood, text) for group, mood, text in templates if "{" not in text]
+    answers = _answers()
     said: set[str] = set()
-    for number, (mood, template) in enumerate(spoken):
-        text = _fill(template, chance)
-        while text in said:
-            text = chance.choice(_OPENERS) + _fill(template, chance) + chance.choice(_CLOSERS)
-        said.add(text)
+    for number, (group, mood, template) in enumerate(spoken):
         at = _moment(chance, now, timedelta(days=DAYS))
-        yield _single(f"s{number}", text, mood, at, chance)
+        line = _single(f"s{number}", _say(template, said, chance), mood, at, chance)
+        yield line
+        yield from _answer(line, answers.get((group, mood), ()), now, chance)
 
 
 def _strike(chance: random.Random, now: datetime) -> Iterator[Line]:
     templates = [line.split(" ", 1) for line in _texts("spike.txt")]
     begin, end = (now - timedelta(days=days) for days in _STRIKE)
     said: set[str] = set()
+    answers = _answers()
     for number, (mood, template) in enumerate(templates * 3):
-        text = _fill(template, chance)
-        while text in said:
-            text = chance.choice(_OPENERS) + _fill(template, chance) + chance.choice(_CLOSERS)
-        said.add(text)
-        yield _single(f"k{number}", text, mood, begin + (end - begin) * chance.triangular(0, 1, 0.35), chance)
+        at = begin + (end - begin) * chance.triangular(0, 1, 0.35)
+        line = _single(f"k{number}", _say(template, said, chance), mood, at, chance)
+        yield line
+        yield from _answer(line, answers.get(("delivery", mood), ()), now, chance)
+
+
+def _answer(line: Line, answers: Sequence[str], now: datetime, chance: random.Random) -> Iterator[Line]:
+    """The company's answer, to two questions or complaints in three and now and then to praise."""
+    if not answers or line.platform == "file" or chance.random() > _ANSWERED:
+        return
+    at = line.at + timedelta(minutes=chance.triangular(8, 600, 60))
+    if at < now - timedelta(hours=2):
+        yield Line(f"{line.key}-us", line.platform, line.thread, BRAND, OUR_ID, chance.choice(answers), at)
+
+
+def _answers() -> dict[tuple[str, str], list[str]]:
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for group, mood, text in (line.split(" ", 2) for line in _texts("answers.txt")):
+        found[group, mood].append(text)
+    return found
+
+
+def _say(template: str, said: set[str], chance: random.Random) -> str:
+    """The template filled in, as nobody has said it yet."""
+    text = _fill(template, chance)
+    while text in said:
+        text = chance.choice(_OPENERS) + _fill(template, chance) + chance.choice(_CLOSERS)
+    said.add(text)
+    return text
 
 
 def _single(key: str, text: str, mood: str, at: datetime, chance: random.Random) -> Line:
@@ -146,7 +165,7 @@ def _single(key: str, text: str, mood: str, at: datetime, chance: random.Random)
 
 
 def _somebody(chance: random.Random) -> tuple[str, str]:
-    given, family = chance.choice(_GIVEN), chance.choice(_FAMILY)
+    given, family = (chance.choice(names.split()) for names in _texts("names.txt"))
     return f"{given} {family}", f"{given}{family}".lower()
 
 
@@ -162,6 +181,7 @@ def _moment(chance: random.Random, now: datetime, span: timedelta) -> datetime:
             return at
 
 
+@cache
 def _texts(name: str) -> list[str]:
     lines = (_FOLDER / name).read_text("utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]

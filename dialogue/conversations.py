@@ -1,0 +1,284 @@
+"""One conversation: its thread, the person behind it, and what the composer says before anybody types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from db import conversations as rows
+from db import inbox as lists
+from db import replies as reply_rows
+from db import workspace as workspace_rows
+from db.conversations import ConversationRow, MentionRow
+from db.engine import Transaction
+from dialogue import answering, inbox, people, platforms, replies
+from dialogue.context import Actor, Context, Missing, Role, require
+from dialogue.people import HistoryLine as HistoryLine
+from dialogue.people import PersonPanel as PersonPanel
+from listeners.base import clean
+
+LONGEST = 300
+"""Mentions of a thread that are shown; the newest ones."""
+DEEPEST = 6
+"""A deeper answer is drawn no deeper."""
+PRESENT_FOR = timedelta(seconds=45)
+"""How long after a heartbeat a colleague counts as looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that was said in the thread. kind: mention, reply. `text` is plain and hostile; `depth` starts at 0."""
+
+    kind: str
+    id: int
+    ours: bool
+    author_name: str
+    handle: str
+    at: datetime
+    text: str
+    title: str | None
+    url: str | None
+    sentiment: str | None
+    intent: str | None
+    topics: tuple[str, ...]
+    language: str | None
+    rating: float | None
+    edited: bool
+    corrected: tuple[str, ...]
+    state: str | None
+    state_words: str
+    can_undo_until: datetime | None
+    sample: bool
+    depth: int
+    what_to_do: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """What to say before anybody types. how: api, hand_off, none. `max_chars` is counted in `counted_in`."""
+
+    can_answer: bool
+    how: str
+    reason: str
+    as_whom: str
+    account_id: int | None
+    answering_mention_id: int | None
+    max_chars: int | None
+    counted_in: str
+    place_words: str
+    draft_key: str
+    draft_text: str
+    approval_needed: bool
+    undo_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationView:
+    """A conversation as it stands at `version`. feedback: (item id, title, state)."""
+
+    id: int
+    version: int
+    title: str
+    platform_title: str
+    state: str
+    assignee_id: int | None
+    assignee_name: str | None
+    due_at: datetime | None
+    url: str | None
+    items: tuple[Item, ...]
+    person: PersonPanel
+    composer: Composer
+    present: tuple[str, ...]
+    feedback: tuple[tuple[int, str, str], ...]
+    sample: bool
+
+
+def open_(ctx: Context, actor: Actor, conversation_id: int) -> ConversationView:
+    """The conversation. Changes nothing; see `touch` and `inbox.mark_seen`. Raises Missing."""
+    require(actor, Role.VIEWER)
+    with ctx.database.reading() as tx:
+        conversation = _found(tx, conversation_id)
+        thread = rows.thread(tx, conversation_id, LONGEST)
+        latest = next((one for one in thread if one.id == conversation.latest_mention_id), None)
+        platform = platforms.of(conversation.platform)
+        items = _items(tx, thread, reply_rows.of_conversation(tx, conversation_id))
+        author = _name(latest) if latest else ""
+        return ConversationView(
+            id=conversation.id,
+            version=conversation.version,
+            title=f"{author or 'Somebody'} on {platform.title}",
+            platform_title=platform.title,
+            state=conversation.state,
+            assignee_id=conversation.assignee_id,
+            assignee_name=conversation.assignee_name,
+            due_at=conversation.due_at,
+            url=next((one.url for one in (latest, *thread) if one is not None and one.url), None),
+            items=items,
+            person=people.panel(tx, conversation.person_id, author),
+            composer=_composer(ctx, tx, actor, conversation, latest, platform),
+            present=tuple(rows.others_present(tx, actor.user_id, conversation_id, ctx.clock() - PRESENT_FOR)),
+            feedback=tuple(rows.feedback_of(tx, conversation_id)),
+            sample=conversation.sample,
+        )
+
+
+def count(ctx: Context, conversation_id: int, text: str) -> tuple[int, int | None]:
+    """How long the text is as its platform counts, and how long it may be; None where there is no limit."""
+    with ctx.database.reading() as tx:
+        platform = platforms.of(_found(tx, conversation_id).platform)
+    return platform.length(clean(text).strip()), platform.max_chars
+
+
+def preview(ctx: Context, conversation_id: int, text: str) -> str:
+    """The text exactly as it will be sent: without what platforms refuse, and without blanks around it."""
+    with ctx.database.reading() as tx:
+        _found(tx, conversation_id)
+    return clean(text).strip()
+
+
+def touch(ctx: Context, actor: Actor, conversation_id: int) -> tuple[str, ...]:
+    """Says that the actor has it open, and returns the names of the colleagues who have, too."""
+    require(actor, Role.VIEWER)
+    now = ctx.clock()
+    if actor.user_id is not None:
+        with ctx.database.transaction() as tx:
+            _found(tx, conversation_id)
+            rows.forget_presence(tx, now - PRESENT_FOR * 10)
+            rows.present(tx, actor.user_id, conversation_id, now)
+    with ctx.database.reading() as tx:
+        return tuple(rows.others_present(tx, actor.user_id, conversation_id, now - PRESENT_FOR))
+
+
+def set_state(ctx: Context, actor: Actor, conversation_id: int, state: str) -> str:
+    """Moves it to open, waiting or closed. Returns an undo id for `inbox.undo`."""
+    return inbox.set_state(ctx, actor, [conversation_id], state)
+
+
+def set_assignee(ctx: Context, actor: Actor, conversation_id: int, user_id: int | None) -> str:
+    """Gives it to a colleague, or to nobody. Returns an undo id for `inbox.undo`."""
+    return inbox.assign(ctx, actor, [conversation_id], user_id)
+
+
+# How it is put together -----------------------------------------------------------------------------------------------
+
+
+def _found(tx: Transaction, conversation_id: int) -> ConversationRow:
+    conversation = rows.get(tx, conversation_id)
+    if conversation is None:
+        raise Missing("This conversation is not here any more. What it held may have been deleted where it was made.")
+    return conversation
+
+
+def _name(mention: MentionRow) -> str:
+    return mention.author_name or mention.handle or ""
+
+
+def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_rows.ReplyRow]) -> tuple[Item, ...]:
+    """Mentions and replies in the order in which they were said; an answer of ours that was collected, too, once."""
+    shown = [reply for reply in sent if reply.state != "draft"]
+    ours = {reply.sent_id for reply in shown if reply.sent_id}
+    ids = [mention.id for mention in thread]
+    topics, corrected = lists.topics(tx, ids), lists.corrected(tx, ids)
+    depths: dict[str, int] = {}
+    by_mention: dict[int, int] = {}
+    items = []
+    for mention in thread:
+        below = depths.get(mention.parent_id or "", 0 if mention.parent_id else -1)
+        depths[mention.external_id] = by_mention[mention.id] = min(below + 1, DEEPEST)
+        if mention.external_id not in ours:
+            tags = topics.get(mention.id, ()), corrected.get(mention.id, ())
+            items.append(_mention_item(mention, *tags, by_mention[mention.id]))
+    items += [_reply_item(reply, min(by_mention.get(reply.mention_id or 0, -1) + 1, DEEPEST)) for reply in shown]
+    return tuple(sorted(items, key=lambda item: (item.at, item.kind == "reply", item.id)))
+
+
+def _mention_item(mention: MentionRow, topics: tuple[str, ...], corrected: tuple[str, ...], depth: int) -> Item:
+    return Item(
+        kind="mention",
+        id=mention.id,
+        ours=mention.ours,
+        author_name=_name(mention) or "Somebody",
+        handle=mention.handle or "",
+        at=mention.posted_at,
+        text=mention.text,
+        title=mention.title,
+        url=mention.url,
+        sentiment=mention.sentiment,
+        intent=mention.intent,
+        topics=topics,
+        language=mention.language,
+        rating=mention.rating,
+        edited=mention.edited_at is not None,
+        corrected=corrected,
+        state=None,
+        state_words="",
+        can_undo_until=None,
+        sample=mention.sample,
+        depth=depth,
+    )
+
+
+def _reply_item(row: reply_rows.ReplyRow, depth: int) -> Item:
+    reply = replies.view(row)
+    return Item(
+        kind="reply",
+        id=reply.id,
+        ours=True,
+        author_name=reply.author_name,
+        handle=row.account_handle or "",
+        at=reply.at,
+        text=reply.text,
+        title=None,
+        url=reply.url,
+        sentiment=None,
+        intent=None,
+        topics=(),
+        language=None,
+        rating=None,
+        edited=False,
+        corrected=(),
+        state=reply.state,
+        state_words=reply.words,
+        can_undo_until=reply.undo_until,
+        sample=reply.sample,
+        depth=depth,
+        what_to_do=reply.what_to_do,
+    )
+
+
+def _composer(
+    ctx: Context,
+    tx: Transaction,
+    actor: Actor,
+    conversation: ConversationRow,
+    latest: MentionRow | None,
+    platform: platforms.Platform,
+) -> Composer:
+    outlook = answering.outlook(ctx, tx, conversation, latest)
+    draft = reply_rows.draft_of(tx, conversation.id, actor.user_id)
+    rules = workspace_rows.read(tx)
+    # The same in every tab until the reply has left: two tabs, or a double click, make one reply.
+    key = f"{actor.user_id}.{reply_rows.newest_id(tx, conversation.id, actor.user_id)}"
+    return Composer(
+        can_answer=outlook.how == "api",
+        how=outlook.how,
+        reason=outlook.reason,
+        as_whom=outlook.as_whom,
+        account_id=outlook.account_id,
+        answering_mention_id=latest.id if latest else None,
+        max_chars=platform.max_chars,
+        counted_in=platform.counted_in,
+        place_words=_place_words(conversation, latest, platform),
+        draft_key=draft.draft_key if draft else key,
+        draft_text=draft.text if draft else "",
+        approval_needed=rules.approval == "always" and actor.role < Role.APPROVER,
+        undo_seconds=rules.undo_seconds,
+    )
+
+
+def _place_words(conversation: ConversationRow, latest: MentionRow | None, platform: platforms.Platform) -> str:
+    if conversation.sample:
+        return "kept here, seen by nobody else"
+    community = platforms.place(latest.url) if latest else ""
+    return f"in their thread on {platform.title}, {f'in {community}, ' if community else ''}in public"

@@ -1,0 +1,19 @@
+"""Small words about numbers and texts that several rules need."""
+
+from __future__ import annotations
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 complaint', '2 complaints'."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def shortened(text: str, characters: int) -> str:
+    """The text in at most so many characters, an ellipsis where it was cut."""
+    return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"

@@ -239,7 +239,7 @@ class Person(SQLModel, table=True):
 
 class Identity(SQLModel, table=True):
     __tablename__ = "identities"
-    __table_args__ = (UniqueConstraint("platform", "external_id"),)
+    __table_args__ = (UniqueConstraint("platform", "external_id"), _IDS_NEVER_REUSED)
     id: int | None = Field(default=None, primary_key=True)
     platform: str
     external_id: str
@@ -270,7 +270,7 @@ class Merge(SQLModel, table=True):
 
 
 class Conversation(SQLModel, table=True):
-    """A thread on one platform. `latest_*` speak of the newest mention that is not ours; the inbox reads nothing else."""
+    """A thread on one platform. `latest_*` speak of the newest mention that is not ours: what the inbox reads."""
 
     __tablename__ = "conversations"
     __table_args__ = (
@@ -406,7 +406,7 @@ class Tag(SQLModel, table=True):
 
 
 class EffectiveTag(SQLModel, table=True):
-    """What is shown and counted: the model's tags with people's corrections laid over them. One row a tagged mention."""
+    """What is shown and counted: the model's tags with corrections laid over them. One row a tagged mention."""
 
     __tablename__ = "effective_tags"
     __table_args__ = (Index("ix_effective_tags_sentiment", "sentiment", "mention_id"),)

@@ -219,6 +219,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("platform", "external_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_identities_person_id"), "identities", ["person_id"], unique=False)
     op.create_table(

@@ -1,0 +1,246 @@
+"""Forgetting mentions with all that was derived from them, and keeping their conversations and people true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, or_, select, update
+
+from db import rollups, workspace
+from db.engine import Transaction
+from db.mentions import buried_as
+from db.sql import chunks, insert, table
+from db.tables import (
+    Conversation,
+    EffectiveTag,
+    Identity,
+    Mention,
+    MentionSource,
+    Person,
+    Reply,
+    Tombstone,
+)
+
+NOT_SENT = ("draft", "awaiting_approval", "queued", "failed", "hand_off", "discarded")
+"""Replies in these states never left; they go with the mention that they would have answered."""
+
+_mentions = table(Mention)
+_identities = table(Identity)
+_people = table(Person)
+_conversations = table(Conversation)
+_links = table(MentionSource)
+_replies = table(Reply)
+_tombstones = table(Tombstone)
+_effective = table(EffectiveTag)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A mention to ask its platform about."""
+
+    id: int
+    external_id: str
+
+
+def forget(
+    tx: Transaction,
+    mention_ids: Iterable[int],
+    *,
+    now: datetime,
+    reason: str,
+    digest: Callable[[str], str] | None,
+) -> int:
+    """Removes mentions and all that was derived from them: edits, tags, corrections, quotes, unsent replies.
+
+    Identities and people who have nothing left go too. What was sent stays, without what it answered. With `digest` a
+    tombstone stops a refetch; None leaves none, so that the mention may be collected again. Returns how many went.
+    """
+    rows = _rows(tx, sorted(set(mention_ids)))
+    if not rows:
+        return 0
+    if digest is not None:
+        _bury(tx, [digest(buried_as(row.platform, row.external_id)) for row in rows], reason, now)
+    ids = [row.id for row in rows]
+    with rollups.kept(tx, ids):
+        for some in chunks(ids):
+            tx.connection.execute(
+                delete(_replies).where(_replies.c.mention_id.in_(some), _replies.c.state.in_(NOT_SENT))
+            )
+            tx.connection.execute(delete(_mentions).where(_mentions.c.id.in_(some)))
+    refresh_conversations(tx, {row.conversation_id for row in rows})
+    _forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
+    workspace.bump(tx)
+    return len(ids)
+
+
+def _rows(tx: Transaction, ids: Sequence[int]) -> list[Any]:
+    found: list[Any] = []
+    for some in chunks(ids):
+        query = select(
+            _mentions.c.id, _mentions.c.platform, _mentions.c.external_id, _mentions.c.identity_id,
+            _mentions.c.conversation_id,
+        ).where(_mentions.c.id.in_(some)).order_by(_mentions.c.id)  # fmt: skip
+        found += tx.connection.execute(query).all()
+    return found
+
+
+def _bury(tx: Transaction, digests: Sequence[str], reason: str, now: datetime) -> None:
+    tx.connection.execute(
+        insert(tx, _tombstones).on_conflict_do_nothing(),
+        [{"digest": digest, "reason": reason, "at": now} for digest in digests],
+    )
+
+
+def _forget_authors(tx: Transaction, identity_ids: Sequence[int]) -> None:
+    """Removes those identities of others that wrote nothing which is still here, and people without any identity."""
+    for some in chunks(identity_ids):
+        gone = (
+            select(_identities.c.id, _identities.c.person_id)
+            .where(_identities.c.id.in_(some), _identities.c.ours.is_(False))
+            .where(~select(_mentions.c.id).where(_mentions.c.identity_id == _identities.c.id).exists())
+        )
+        rows = tx.connection.execute(gone).all()
+        if not rows:
+            continue
+        tx.connection.execute(delete(_identities).where(_identities.c.id.in_([row.id for row in rows])))
+        tx.connection.execute(
+            delete(_people)
+            .where(_people.c.id.in_([row.person_id for row in rows]))
+            .where(~select(_identities.c.id).where(_identities.c.person_id == _people.c.id).exists())
+        )
+
+
+def refresh_conversations(tx: Transaction, conversation_ids: Iterable[int]) -> None:
+    """Works out anew who spoke last in each, and removes those in which nothing is left.
+
+    One with nothing but our own words in it is closed.
+    """
+    for some in chunks(sorted(set(conversation_ids))):
+        latest, count = _latest(tx, some)
+        tx.connection.execute(
+            delete(_conversations)
+            .where(_conversations.c.id.in_(some))
+            .where(~select(_mentions.c.id).where(_mentions.c.conversation_id == _conversations.c.id).exists())
+            .where(~select(_replies.c.id).where(_replies.c.conversation_id == _conversations.c.id).exists())
+        )
+        query = select(_conversations).where(_conversations.c.id.in_(some)).order_by(_conversations.c.id)
+        rows = [_refreshed(row, latest.get(row.id), count.get(row.id, 0)) for row in tx.connection.execute(query)]
+        if rows:
+            tx.connection.execute(update(_conversations).where(_conversations.c.id == bindparam("b_id")), rows)
+
+
+def _latest(tx: Transaction, conversation_ids: Sequence[int]) -> tuple[dict[int, Any], dict[int, int]]:
+    """For each conversation the newest mention that is not ours, with its tags and person, and how many there are."""
+    query = (
+        select(
+            _mentions.c.conversation_id, _mentions.c.id, _mentions.c.posted_at, _identities.c.person_id,
+            _effective.c.sentiment, _effective.c.intent,
+        )
+        .outerjoin(_identities, _identities.c.id == _mentions.c.identity_id)
+        .outerjoin(_effective, _effective.c.mention_id == _mentions.c.id)
+        .where(_mentions.c.conversation_id.in_(conversation_ids), _mentions.c.ours.is_(False))
+        .order_by(_mentions.c.posted_at, _mentions.c.id)
+    )  # fmt: skip
+    latest: dict[int, Any] = {}
+    count: dict[int, int] = {}
+    for row in tx.connection.execute(query):
+        latest[row.conversation_id] = row
+        count[row.conversation_id] = count.get(row.conversation_id, 0) + 1
+    return latest, count
+
+
+def _refreshed(row: Any, latest: Any, count: int) -> dict[str, Any]:
+    if latest is None:
+        return {
+            "b_id": row.id, "mention_count": 0, "latest_mention_id": None, "latest_at": row.latest_at,
+            "person_id": None, "sentiment": None, "intent": None, "state": "closed", "due_at": None,
+        }  # fmt: skip
+    all_answered = row.state == "open" and row.last_answered_at and latest.posted_at <= row.last_answered_at
+    return {
+        "b_id": row.id,
+        "mention_count": count,
+        "latest_mention_id": latest.id,
+        "latest_at": latest.posted_at,
+        "person_id": latest.person_id,
+        "sentiment": latest.sentiment,
+        "intent": latest.intent,
+        "state": "waiting" if all_answered else row.state,
+        "due_at": None if all_answered else row.due_at,
+    }
+
+
+def mark_ours(tx: Transaction, platform: str, author_id: str, now: datetime) -> None:
+    """Says that an author is one of our own accounts, also of what was collected before we knew."""
+    identity = tx.connection.execute(
+        select(_identities.c.id).where(_identities.c.platform == platform, _identities.c.external_id == author_id)
+    ).scalar()
+    if identity is None:
+        return
+    tx.connection.execute(update(_identities).where(_identities.c.id == identity).values(ours=True))
+    query = select(_mentions.c.id, _mentions.c.conversation_id).where(
+        _mentions.c.identity_id == identity, _mentions.c.ours.is_(False)
+    )
+    rows = tx.connection.execute(query).all()
+    for some in chunks(rows):
+        ids = [row.id for row in some]
+        with rollups.kept(tx, ids):
+            tx.connection.execute(
+                update(_mentions)
+                .where(_mentions.c.id.in_(ids))
+                .values(ours=True, tagged_at=func.coalesce(_mentions.c.tagged_at, now))
+            )
+        refresh_conversations(tx, {row.conversation_id for row in some})
+    if rows:
+        workspace.bump(tx)
+
+
+def to_check(
+    tx: Transaction, source_id: int, now: datetime, every: timedelta, limit: int, *, recent: timedelta, rest: timedelta
+) -> list[Standing]:
+    """Which of a source's mentions to ask about next: those shown or new after `every`, all others after `rest`.
+
+    Shown are those whose conversation is not closed, new are those posted within `recent`; the newest come first.
+    """
+    query = (
+        select(_mentions.c.id, _mentions.c.external_id)
+        .join(_links, _links.c.mention_id == _mentions.c.id)
+        .join(_conversations, _conversations.c.id == _mentions.c.conversation_id)
+        .where(_links.c.source_id == source_id)
+        .where(
+            or_(
+                (_mentions.c.checked_at <= now - every)
+                & ((_conversations.c.state != "closed") | (_mentions.c.posted_at >= now - recent)),
+                _mentions.c.checked_at <= now - rest,
+            )
+        )
+        .order_by(_mentions.c.posted_at.desc(), _mentions.c.id.desc())
+        .limit(limit)
+    )
+    return [Standing(row.id, row.external_id) for row in tx.connection.execute(query)]
+
+
+def still_stand(tx: Transaction, mention_ids: Sequence[int], now: datetime) -> None:
+    """Notes that these were at their source at `now`."""
+    for some in chunks(sorted(mention_ids)):
+        tx.connection.execute(update(_mentions).where(_mentions.c.id.in_(some)).values(checked_at=now))
+
+
+def of_source_alone(tx: Transaction, source_id: int, limit: int) -> list[int]:
+    """Mentions that no other source found."""
+    other = _links.alias()
+    shared = (
+        select(other.c.mention_id)
+        .where(other.c.mention_id == _links.c.mention_id, other.c.source_id != source_id)
+        .exists()
+    )
+    query = select(_links.c.mention_id).where(_links.c.source_id == source_id, ~shared).limit(limit)
+    return list(tx.connection.execute(query).scalars())
+
+
+def posted_before(tx: Transaction, moment: datetime, limit: int) -> list[int]:
+    """The oldest mentions, those posted before `moment`: past retention."""
+    query = select(_mentions.c.id).where(_mentions.c.posted_at < moment).order_by(_mentions.c.posted_at).limit(limit)
+    return list(tx.connection.execute(query).scalars())

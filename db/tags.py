@@ -1,0 +1,267 @@
+"""What the model said of a mention, and what is shown and counted: that, with corrections laid over it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, delete, func, or_, select, update
+
+from db import rollups
+from db.engine import Transaction
+from db.sql import chunks, insert, table
+from db.tables import Conversation, Correction, EffectiveTag, Mention, MentionTopic, Tag
+
+_mentions = table(Mention)
+_tags = table(Tag)
+_effective = table(EffectiveTag)
+_topics = table(MentionTopic)
+_corrections = table(Correction)
+_conversations = table(Conversation)
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """A mention that a worker holds until its lease runs out. `fence` names the claim."""
+
+    id: int
+    fence: int
+    title: str | None
+    text: str
+    text_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagValues:
+    """What a model says of one text. `topics` are (name, score), best first; `embedding` as `analysis` makes it."""
+
+    language: str
+    sentiment: str
+    negative: float
+    neutral: float
+    positive: float
+    intent: str
+    intent_score: float
+    topics: tuple[tuple[str, float], ...]
+    embedding: bytes
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is shown and counted. A topic that a person named has the score 1."""
+
+    language: str
+    sentiment: str
+    intent: str
+    topics: tuple[tuple[str, float], ...]
+
+
+def claim(tx: Transaction, now: datetime, lease: timedelta, limit: int) -> list[Untagged]:
+    """Takes up to `limit` untagged mentions that no worker holds, the newest first: people wait for those."""
+    free = or_(_mentions.c.lease_until.is_(None), _mentions.c.lease_until < now)
+    query = (
+        select(_mentions.c.id, _mentions.c.fence, _mentions.c.title, _mentions.c.text, _mentions.c.text_hash)
+        .where(_mentions.c.tagged_at.is_(None), free)
+        .order_by(_mentions.c.id.desc())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = tx.connection.execute(query).all()
+    if rows:
+        tx.connection.execute(
+            update(_mentions)
+            .where(_mentions.c.id.in_([row.id for row in rows]))
+            .values(fence=_mentions.c.fence + 1, lease_until=now + lease)
+        )
+    return [Untagged(row.id, row.fence + 1, row.title, row.text, row.text_hash) for row in rows]
+
+
+def release(tx: Transaction, claimed: Sequence[Untagged]) -> None:
+    """Gives back what was claimed and will not be tagged now."""
+    tx.connection.execute(
+        update(_mentions)
+        .where(_mentions.c.id == bindparam("b_id"), _mentions.c.fence == bindparam("b_fence"))
+        .values(lease_until=None),
+        [{"b_id": one.id, "b_fence": one.fence} for one in claimed],
+    )
+
+
+def waiting(tx: Transaction) -> int:
+    """How many mentions have no tags yet."""
+    return tx.connection.execute(select(func.count()).where(_mentions.c.tagged_at.is_(None))).scalar_one()
+
+
+def known(tx: Transaction, text_hashes: Sequence[str], model: str) -> dict[str, TagValues]:
+    """What this very model said of equal texts before, by their hash."""
+    found: dict[str, TagValues] = {}
+    for some in chunks(list(dict.fromkeys(text_hashes))):
+        query = select(_tags).where(_tags.c.text_hash.in_(some), _tags.c.model == model)
+        for row in tx.connection.execute(query):
+            found.setdefault(row.text_hash, _values(row))
+    return found
+
+
+def _values(row: Any) -> TagValues:
+    topics = tuple((topic["name"], topic["score"]) for topic in row.topics)
+    return TagValues(
+        row.language, row.sentiment, row.negative, row.neutral, row.positive, row.intent, row.intent_score, topics,
+        row.embedding, row.model,
+    )  # fmt: skip
+
+
+def store(tx: Transaction, tagged: Sequence[tuple[Untagged, TagValues]], zone: str, now: datetime) -> int:
+    """Writes the tags of those mentions that are still held by this claim and still say the same; returns how many.
+
+    A mention that was edited, claimed by another worker or deleted meanwhile is left alone. `zone` is the workspace's.
+    """
+    with rollups.kept(tx, [held.id for held, _ in tagged]):
+        current = _current_claims(tx, [held.id for held, _ in tagged])
+        good = [(held, values) for held, values in tagged if current.get(held.id) == (held.fence, held.text_hash)]
+        if good:
+            _write(tx, good, now)
+            _lay(tx, [held.id for held, _ in good], zone)
+    _tell_conversations(tx, [held.id for held, _ in good])
+    return len(good)
+
+
+def _current_claims(tx: Transaction, ids: Sequence[int]) -> dict[int, tuple[int, str]]:
+    found: dict[int, tuple[int, str]] = {}
+    for some in chunks(ids):
+        query = select(_mentions.c.id, _mentions.c.fence, _mentions.c.text_hash).where(_mentions.c.id.in_(some))
+        found.update({row.id: (row.fence, row.text_hash) for row in tx.connection.execute(query)})
+    return found
+
+
+def _write(tx: Transaction, tagged: Sequence[tuple[Untagged, TagValues]], now: datetime) -> None:
+    statement = insert(tx, _tags)
+    columns = {column.name: statement.excluded[column.name] for column in _tags.c if not column.primary_key}
+    tx.connection.execute(
+        statement.on_conflict_do_update(index_elements=["mention_id"], set_=columns),
+        [
+            {
+                "mention_id": held.id,
+                "text_hash": held.text_hash,
+                "language": values.language,
+                "sentiment": values.sentiment,
+                "negative": values.negative,
+                "neutral": values.neutral,
+                "positive": values.positive,
+                "intent": values.intent,
+                "intent_score": values.intent_score,
+                "topics": [{"name": name, "score": score} for name, score in values.topics],
+                "embedding": values.embedding,
+                "model": values.model,
+                "tagged_at": now,
+            }
+            for held, values in tagged
+        ],
+    )
+    tx.connection.execute(
+        update(_mentions).where(_mentions.c.id == bindparam("b_id")).values(tagged_at=now, lease_until=None),
+        [{"b_id": held.id} for held, _ in tagged],
+    )
+
+
+def reapply(tx: Transaction, mention_id: int, zone: str) -> None:
+    """Lays the corrections over the model's tags anew, after one was added or withdrawn; the rollups stay exact.
+
+    A mention that has no tags yet is left alone: its corrections count once it has. `zone` is the workspace's.
+    """
+    tx.session.flush()
+    with rollups.kept(tx, [mention_id]):
+        _lay(tx, [mention_id], zone)
+    _tell_conversations(tx, [mention_id])
+
+
+def effective(said: TagValues, corrected: dict[str, list[str]]) -> Effective:
+    """`said` with the corrections, by field, laid over it."""
+
+    def one(field: str, value: str) -> str:
+        return corrected[field][0] if corrected.get(field) else value
+
+    topics = said.topics
+    if "topics" in corrected:
+        topics = tuple((name, 1.0) for name in dict.fromkeys(corrected["topics"]))
+    return Effective(
+        one("language", said.language), one("sentiment", said.sentiment), one("intent", said.intent), topics
+    )
+
+
+def _lay(tx: Transaction, ids: Sequence[int], zone: str) -> None:
+    """Writes what is shown and counted of these mentions."""
+    days = ZoneInfo(zone)
+    shown: list[dict[str, Any]] = []
+    topics: list[dict[str, Any]] = []
+    for some in chunks(ids):
+        corrected = _corrected(tx, some)
+        query = select(_tags, _mentions.c.posted_at).join(_mentions).where(_tags.c.mention_id.in_(some))
+        for row in tx.connection.execute(query):
+            said = effective(_values(row), corrected[row.mention_id])
+            day = row.posted_at.astimezone(days).date()
+            shown.append(
+                {
+                    "mention_id": row.mention_id,
+                    "language": said.language,
+                    "sentiment": said.sentiment,
+                    "intent": said.intent,
+                    "day": day,
+                }  # fmt: skip
+            )
+            topics += [{"mention_id": row.mention_id, "topic": name, "score": score} for name, score in said.topics]
+    if not shown:
+        return
+    statement = insert(tx, _effective)
+    columns = {column.name: statement.excluded[column.name] for column in _effective.c if not column.primary_key}
+    tx.connection.execute(statement.on_conflict_do_update(index_elements=["mention_id"], set_=columns), shown)
+    for some in chunks([row["mention_id"] for row in shown]):
+        tx.connection.execute(delete(_topics).where(_topics.c.mention_id.in_(some)))
+    if topics:
+        tx.connection.execute(insert(tx, _topics).on_conflict_do_nothing(), topics)
+
+
+def _corrected(tx: Transaction, ids: Sequence[int]) -> defaultdict[int, dict[str, list[str]]]:
+    """The corrections that stand, by mention and field; the latest where there are several."""
+    query = (
+        select(_corrections.c.mention_id, _corrections.c.field, _corrections.c.value)
+        .where(_corrections.c.mention_id.in_(ids), _corrections.c.withdrawn_at.is_(None))
+        .order_by(_corrections.c.id)
+    )
+    found: defaultdict[int, dict[str, list[str]]] = defaultdict(dict)
+    for mention_id, field, value in tx.connection.execute(query):
+        found[mention_id][field] = value
+    return found
+
+
+def _tell_conversations(tx: Transaction, ids: Sequence[int]) -> None:
+    """Carries the tags of each conversation's latest mention into the row that the inbox reads."""
+    rows: list[dict[str, Any]] = []
+    for some in chunks(ids):
+        query = (
+            select(_mentions.c.conversation_id, _mentions.c.id, _effective.c.sentiment, _effective.c.intent)
+            .join(_effective, _effective.c.mention_id == _mentions.c.id)
+            .where(_mentions.c.id.in_(some))
+        )
+        rows += [
+            {
+                "b_conversation": row.conversation_id,
+                "b_mention": row.id,
+                "b_sentiment": row.sentiment,
+                "b_intent": row.intent,
+            }
+            for row in tx.connection.execute(query)
+        ]
+    if rows:
+        tx.connection.execute(
+            update(_conversations)
+            .where(
+                _conversations.c.id == bindparam("b_conversation"),
+                _conversations.c.latest_mention_id == bindparam("b_mention"),
+            )
+            .values(sentiment=bindparam("b_sentiment"), intent=bindparam("b_intent")),
+            sorted(rows, key=lambda row: row["b_conversation"]),
+        )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
 import re
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
@@ -25,7 +26,8 @@ from api.site import Site
 from dialogue import accounts, start
 
 HERE = Path(__file__).parent
-STARTED = time.monotonic()
+STARTED = float(os.environ.get("SAMTAL_STARTED", time.time()))
+"""When the start began, as run.py says; seconds since 1970."""
 
 
 def _script_hashes() -> tuple[str, ...]:
@@ -62,7 +64,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
 
 
 def _say_hello() -> None:
-    lines = [f"Samtal is ready at {SITE.address} (after {time.monotonic() - STARTED:.1f} s)."]
+    lines = [f"Samtal is ready at {SITE.address} (after {time.time() - STARTED:.1f} s)."]
     link = accounts.first_link(SITE.ctx)
     if link is not None:
         lines.append(f"Sign in for the first time with this one-time link: {SITE.link(link)}")
@@ -97,16 +99,18 @@ if __name__ == "__main__":
     problem = _port_problem(SETTINGS)
     if problem:
         _end(problem)
-    app.run(
-        config={
-            "server.address": SETTINGS.host,
-            "server.port": SETTINGS.port,
-            "server.headless": True,
-            "server.fileWatcherType": "none",
-            "server.runOnSave": False,
-            "browser.gatherUsageStats": False,
-            "client.toolbarMode": "minimal",
-            "client.showErrorDetails": "none",
-            "logger.hideWelcomeMessage": True,
-        }
-    )
+    with suppress(KeyboardInterrupt):  # the server has stopped by then: this is how it says that it was asked to
+        app.run(
+            config={
+                "server.address": SETTINGS.host,
+                "server.port": SETTINGS.port,
+                "server.headless": True,
+                "server.fileWatcherType": "none",
+                "server.runOnSave": False,
+                "browser.gatherUsageStats": False,
+                "client.toolbarMode": "minimal",
+                "client.showErrorDetails": "none",
+                "logger.hideWelcomeMessage": True,
+            }
+        )
+    print("Samtal has stopped.", flush=True)

@@ -19,7 +19,7 @@ NEEDS_ANSWER = ("question", "complaint")
 def daily(tx: Transaction, first: date, last: date, dimension: str = "all") -> pd.DataFrame:
     """Columns day, key, sentiment, count; a row a combination that occurs from `first` to `last`."""
     query = (
-        select(Rollup.day, Rollup.key, Rollup.sentiment, Rollup.count)
+        select(col(Rollup.day), col(Rollup.key), col(Rollup.sentiment), col(Rollup.count))
         .where(col(Rollup.dimension) == dimension, col(Rollup.day).between(first, last), col(Rollup.count) > 0)
         .order_by(col(Rollup.day), col(Rollup.key), col(Rollup.sentiment))
     )
@@ -50,7 +50,7 @@ def answered_by_day(tx: Transaction, first: date, last: date) -> pd.DataFrame:
     later_answer = case((col(Conversation.last_answered_at) >= col(Mention.posted_at), Conversation.id), else_=None)
     query = (
         select(
-            EffectiveTag.day,
+            col(EffectiveTag.day),
             func.count(distinct(col(Conversation.id))),
             func.count(distinct(later_answer)),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import CursorResult, delete, select, update
 
 from db import forgetting, workspace
 from db.engine import Transaction
@@ -44,7 +44,7 @@ def add_source(tx: Transaction, platform: str, label: str, now: datetime) -> int
             failures=0, budget={}, sample=True,
         )
     )  # fmt: skip
-    return int(found.inserted_primary_key[0])
+    return _id(found)
 
 
 def add_answers(tx: Transaction, answers: Sequence[SampleAnswer]) -> None:
@@ -78,10 +78,10 @@ def add_item(
             title=title, description="", kind=kind, state=state, reason=reason, created_at=at,
             changed_at=max((row.posted_at for row in rows), default=now), sample=True,
         )
-    ).inserted_primary_key[0]  # fmt: skip
+    )  # fmt: skip
     tx.connection.execute(
         _evidence.insert(),
-        [{"item_id": item, "mention_id": row.id, "quote": row.text, "at": row.posted_at} for row in rows],
+        [{"item_id": _id(item), "mention_id": row.id, "quote": row.text, "at": row.posted_at} for row in rows],
     )
 
 
@@ -133,6 +133,12 @@ def remove(tx: Transaction, now: datetime) -> int:
         tx.connection.execute(delete(of).where(of.c.sample))
     mark_loaded(tx, None)
     return gone
+
+
+def _id(inserted: CursorResult[Any]) -> int:
+    key = inserted.inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def _mention_ids(tx: Transaction) -> dict[tuple[str, str], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from statistics import median
@@ -165,7 +166,7 @@ def _side(tx: Transaction, period: Period, zone: ZoneInfo) -> _Side:
 
 
 def _by_key(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    grouped = frame.groupby(["key", "sentiment"], as_index=False)["count"].sum()
+    grouped: pd.DataFrame = frame.groupby(["key", "sentiment"], as_index=False).agg({"count": "sum"})
     return grouped.rename(columns={"key": name})
 
 
@@ -301,32 +302,39 @@ def _subline(now: _Side, people: int, platforms: int) -> str:
 
 
 def _day_finding(now: _Side) -> Finding:
-    negative = _every_day(now).query("sentiment == 'negative'").set_index("day")["count"]
-    usual, worst = float(negative.median()), negative.idxmax()
+    table = _every_day(now)
+    rows = table[table["sentiment"] == "negative"]
+    negative: dict[date, int] = dict(zip(rows["day"], rows["count"], strict=True))
+    usual, worst = median(negative.values()), max(negative, key=lambda day: negative[day])
     times = negative[worst] / max(usual, 1.0)
     if negative[worst] < SPIKE_AT_LEAST or times < SPIKE:
         return Finding("No day stood out", Filters(view="all", day=(now.period.first, now.period.last)))
-    that_day = now.topics[(now.topics["day"] == worst)]
-    topic = _largest(that_day, "negative")
-    how = "doubled" if times < 2.5 else "tripled" if times < 3.5 else f"rose {round(times)}-fold"
-    title = f"Negative mentions {how} on {worst:%A}" + (
-        f", most about {topic[:1].lower() + topic[1:]}" if topic else ""
+    topic = _largest(now.topics[now.topics["day"] == worst], "negative")
+    about = f", most about {topic[:1].lower() + topic[1:]}" if topic else ""
+    return Finding(
+        f"Negative mentions {_rise(times)} on {worst:%A}{about}",
+        Filters(view="all", sentiment=("negative",), day=(worst, worst)),
     )
-    return Finding(title, Filters(view="all", sentiment=("negative",), day=(worst, worst)))
+
+
+def _rise(times: float) -> str:
+    if times >= 10:
+        return "came out of nowhere"
+    return "doubled" if times < 2.5 else "tripled" if times < 3.5 else f"rose {round(times)}-fold"
 
 
 def _topic_finding(topics: pd.DataFrame, now: _Side) -> Finding:
     span = (now.period.first, now.period.last)
-    if topics.empty:
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for topic, sentiment, count in topics.itertuples(index=False):
+        sums[topic][sentiment] += int(count)
+    if not sums:
         return Finding("No topic was recognised", Filters(view="all", day=span))
-    sums = topics.pivot_table(index="topic", columns="sentiment", values="count", aggfunc="sum", fill_value=0)
-    sums = sums.reindex(columns=list(SENTIMENTS), fill_value=0)
-    name = str(sums.sum(axis=1).idxmax())
-    negative, _, positive = (int(v) for v in sums.loc[name])
-    total = int(sums.loc[name].sum())
-    tone = "mostly bad" if negative > total / 2 else "mostly good" if positive > total / 2 else "mixed"
+    name = max(sums, key=lambda topic: sums[topic].total())
+    total = sums[name].total()
+    mood = next((m for m, s in (("bad", "negative"), ("good", "positive")) if sums[name][s] > total / 2), None)
     return Finding(
-        f"{name} is {_fraction(total / max(now.total, 1))} of all talk, {tone}",
+        f"{name} is {_fraction(total / max(now.total, 1))} of all talk, {f'mostly {mood}' if mood else 'mixed'}",
         Filters(view="all", topics=(name,), day=span),
     )
 

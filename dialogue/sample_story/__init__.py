@@ -65,10 +65,11 @@ class Idea:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything, oldest first. memos: handle to what colleagues should remember."""
+    """Everything, oldest first. regulars: handles of those who come back; memos: handle to what to remember."""
 
     lines: tuple[Line, ...]
     ideas: tuple[Idea, ...]
+    regulars: tuple[str, ...]
     memos: dict[str, str]
 
 
@@ -80,6 +81,7 @@ def tell(now: datetime) -> Story:
     return Story(
         tuple(sorted(lines, key=lambda line: (line.at, line.key))),
         tuple(Idea(i["title"], i["kind"], i["state"], i["reason"], tuple(i["match"])) for i in told["feedback"]),
+        tuple(person["handle"] for person in told["person"]),
         {person["handle"]: person["memo"] for person in told["person"] if "memo" in person},
     )
 

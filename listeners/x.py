@@ -72,11 +72,11 @@ for _name in ("tweepy", "oauthlib", "requests_oauthlib"):
 
 URL_LENGTH = 23
 _ADDRESS = re.compile(
-    r"https?://[^\s<>]*[\w/#=&+~%-]"
+    r"https?://[^\s<>/?#.]+\.[^\s<>]*[\w/#=&+~%-]"
     # Without a scheme X links a domain with a generic ending, and one with a country's if more stands beside it.
     r"|(?<![@\w.-])(?:[a-z0-9-]{1,63}\.){1,8}(?:com|org|net|info|biz|edu|gov|io|co|tv|app|dev|shop|xyz|online|site|store)"
-    r"(?![\w-])(?:/[^\s<>]*[\w/#=&+~%-])?"
-    r"|(?<![@\w.-])(?:[a-z0-9-]{1,63}\.){2,8}[a-z]{2}(?![\w-])(?:/[^\s<>]*[\w/#=&+~%-])?"
+    r"(?![\w-]|\.\w)(?:/[^\s<>]*[\w/#=&+~%-])?"
+    r"|(?<![@\w.-])(?:[a-z0-9-]{1,63}\.){2,8}[a-z]{2}(?![\w-]|\.\w)(?:/[^\s<>]*[\w/#=&+~%-])?"
     r"|(?<![@\w.-])[a-z0-9-]{1,63}\.[a-z]{2}/[^\s<>]*[\w/#=&+~%-]",
     re.IGNORECASE,
 )
@@ -398,22 +398,20 @@ class XListener:
         if mode == "search":
             words = _search(query.text)
 
-            def search(client: tweepy.Client, **page: Any) -> requests.Response:
+            def search(client: tweepy.Client, **page: Any) -> Any:
                 return client.search_recent_tweets(words, **page)
 
             return self._pages(cursor, search, SEARCH_REACHES_BACK)
         if mode == "mentions":
             us = self._need_us()
 
-            def mentions(client: tweepy.Client, **page: Any) -> requests.Response:
+            def mentions(client: tweepy.Client, **page: Any) -> Any:
                 return client.get_users_mentions(us, **page)
 
             return self._pages(cursor, mentions, None)
         raise Terminal(f"X has no mode {mode[:80]!r}.", f"Choose {', '.join(m.name for m in CAPABILITY.modes)}.")
 
-    def _pages(
-        self, cursor: Cursor, ask: Callable[..., requests.Response], reaches_back: timedelta | None
-    ) -> Iterator[Page]:
+    def _pages(self, cursor: Cursor, ask: Callable[..., Any], reaches_back: timedelta | None) -> Iterator[Page]:
         """Walks by ids, which stay good for as long as posts do; X's own page tokens do not."""
         mark = cursor.get("done_until")
 
@@ -451,7 +449,7 @@ class XListener:
 
     def _looked_up(self, names: list[str]) -> dict[str, bool]:
         told = _dict(self._ask(lambda client: client.get_tweets(names)))
-        gone = {error.get("resource_id") for error in _dicts(told.get("errors")) if _says_gone(error)}
+        gone = {_id_or_none(error.get("resource_id")) for error in _dicts(told.get("errors")) if _says_gone(error)}
         posts = _by_id(told.get("data"))
         there = {name: name in posts for name in names if name in posts or name in gone}
         for name, tweet in posts.items():

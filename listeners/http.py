@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -186,7 +187,7 @@ _BEFORE_SENDING = (
     requests.ConnectTimeout,
     NewConnectionError,
     ConnectTimeoutError,
-    requests.exceptions.SSLError,
+    ssl.SSLCertVerificationError,  # not every SSLError of requests: one may also end a connection that was in use
     socket.gaierror,
     ConnectionRefusedError,
 )

@@ -1,0 +1,79 @@
+"""Text in, tags out: sentiment, intent, topics, language and an embedding from one pass of a small transformer.
+
+A leaf: it imports no other room, reads no setting and knows no database. Importing it is cheap; the model's libraries
+are imported when an analyser is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.base import (
+    Analyser,
+    AnalysisError,
+    Intent,
+    IntentScore,
+    Sentiment,
+    SentimentScores,
+    Tags,
+    Topic,
+    TopicScore,
+)
+from analysis.registry import BUILT_IN, names, opener
+
+__all__ = [
+    "Analyser",
+    "AnalysisError",
+    "Intent",
+    "IntentScore",
+    "Sentiment",
+    "SentimentScores",
+    "Tags",
+    "Topic",
+    "TopicScore",
+    "analyser_names",
+    "check_topics",
+    "default_topics",
+    "load_topics",
+    "open_analyser",
+]
+
+
+def analyser_names() -> list[str]:
+    """The analysers that `open_analyser` knows: the built-in one and those that installed packages offer."""
+    return names()
+
+
+def default_topics() -> tuple[Topic, ...]:
+    """The taxonomy that Samtal starts with, fit for any consumer brand."""
+    from analysis import topics
+
+    return topics.default_topics()
+
+
+def load_topics(path: str | Path) -> tuple[Topic, ...]:
+    """The topics of a taxonomy file, TOML or JSON, in its order. Raises AnalysisError that says what to change."""
+    from analysis import topics
+
+    return topics.load_topics(path)
+
+
+def check_topics(topics: Sequence[Topic]) -> None:
+    """Raises AnalysisError when `open_analyser` would refuse these topics; loads no model."""
+    from analysis import topics as subject
+
+    subject.check_topics(topics)
+
+
+def open_analyser(
+    topics: Sequence[Topic] | None = None, *, threads: int | None = None, name: str = BUILT_IN
+) -> Analyser:
+    """Opens an analyser, which takes about a second and 150 MB; keep it and share it between threads.
+
+    topics: the taxonomy; None takes `default_topics()`, an empty one tags no topics.
+    threads: processor threads for one pass; None takes one per core.
+    name: one of `analyser_names()`.
+    Raises AnalysisError when the topics, the weights or the name cannot be used.
+    """
+    return opener(name)(default_topics() if topics is None else topics, threads)

@@ -1,0 +1,91 @@
+"""`python -m analysis [--input FILE] [--topics FILE]`: a text a line in, a JSON object a line out, in order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import BinaryIO
+
+from analysis import Analyser, AnalysisError, Tags, load_topics, open_analyser
+
+CHUNK = 512
+"""Lines read before they are tagged: enough to sort by length, few enough to hold."""
+
+LONGEST_LINE = 65_536
+"""Bytes kept of one line. Only the first 2,000 characters are tagged; a line without end must not fill the memory."""
+
+
+def lines(source: BinaryIO) -> Iterator[str]:
+    """The lines of `source` without their ends, each cut at LONGEST_LINE bytes; what is not UTF-8 becomes U+FFFD."""
+    while piece := source.readline(LONGEST_LINE):
+        line = piece
+        while not piece.endswith(b"\n") and (piece := source.readline(LONGEST_LINE)):
+            continue
+        yield line.rstrip(b"\r\n").decode("utf-8", "replace")
+
+
+def as_json(text: str, tags: Tags) -> str:
+    """One line of output."""
+    found = {
+        "text": text,
+        "language": tags.language,
+        "sentiment": {
+            "label": tags.sentiment.label.value,
+            "negative": round(tags.sentiment.negative, 4),
+            "neutral": round(tags.sentiment.neutral, 4),
+            "positive": round(tags.sentiment.positive, 4),
+        },
+        "intent": {"label": tags.intent.label.value, "score": tags.intent.score},
+        "topics": [{"name": topic.name, "score": topic.score} for topic in tags.topics],
+        "model": tags.model,
+    }
+    return json.dumps(found, ensure_ascii=False)
+
+
+def tag(source: BinaryIO, target: BinaryIO, analyser: Analyser) -> None:
+    """Tags every line of `source` into `target`, a chunk at a time."""
+    waiting: list[str] = []
+
+    def write() -> None:
+        for text, tags in zip(waiting, analyser.tags(waiting), strict=True):
+            target.write(as_json(text, tags).encode("utf-8", "replace") + b"\n")
+        target.flush()
+        waiting.clear()
+
+    for line in lines(source):
+        waiting.append(line)
+        if len(waiting) == CHUNK:
+            write()
+    write()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0, or 2 when a file cannot be read or used."""
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser.add_argument("--input", metavar="FILE", help="a text a line; standard input when not given")
+    parser.add_argument("--topics", metavar="FILE", help="a taxonomy, TOML or JSON; the built-in one when not given")
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads; one per core when not given")
+    options = parser.parse_args(arguments)
+    try:
+        with open(options.input, "rb") if options.input else nullcontext(sys.stdin.buffer) as source:
+            topics = load_topics(options.topics) if options.topics else None
+            tag(source, sys.stdout.buffer, open_analyser(topics, threads=options.threads))
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would fail once more when it flushes on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except AnalysisError as error:
+        print(f"python -m analysis: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"python -m analysis: cannot read {options.input or 'standard input'}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The built-in analyser: one pass of the fine-tuned MiniLM gives every tag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import calibration
+from analysis.base import Intent, IntentScore, Sentiment, SentimentScores, Tags, Topic
+from analysis.calibration import INTENTS, features, softmax
+from analysis.encoder import WEIGHTS, Encoder
+from analysis.language import UNKNOWN, language_of
+from analysis.text import clean, mask
+from analysis.topics import Matcher
+
+Floats = NDArray[np.float32]
+SENTIMENTS = (Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE)
+
+CHUNK = 4_096
+"""How many texts are read before their embeddings are packed, so that a million texts do not hold gigabytes."""
+
+
+class MiniLM:
+    """An `Analyser` (see analysis.base) that needs no network and no key.
+
+    topics: the taxonomy, described in words. threads: see `Encoder`.
+    Raises AnalysisError when the weights or the taxonomy cannot be used.
+    """
+
+    def __init__(self, topics: Sequence[Topic], threads: int | None = None, weights: Path = WEIGHTS) -> None:
+        self._calibration = calibration.load(weights)
+        self._encoder = Encoder(threads, weights)
+        self._matcher = Matcher(
+            topics, lambda texts: self._encoder.read(texts).embedding, self._calibration.topic_threshold
+        )
+
+    @property
+    def model(self) -> str:
+        """Name and version of the weights."""
+        return self._calibration.model
+
+    def tags(self, texts: Sequence[str]) -> list[Tags]:
+        """Tags for each text, in order. Texts that differ only in blanks, user names or links are read once.
+
+        Never raises on a text, however long or odd; one with nothing to read is neutral, "other" and "und".
+        """
+        blank = self._blank()
+        known: dict[str, Tags] = {"": blank}
+        prepared = [mask(clean(text)) for text in texts]
+        fresh = list(dict.fromkeys(text for text in prepared if text))
+        for start in range(0, len(fresh), CHUNK):
+            chunk = fresh[start : start + CHUNK]
+            known.update(zip(chunk, self._read(chunk), strict=True))
+        return [known[text] for text in prepared]
+
+    def _read(self, texts: Sequence[str]) -> list[Tags]:
+        reading = self._encoder.read(texts)
+        fitted = self._calibration
+        moods = softmax(np.asarray(reading.sentiment / fitted.temperature, np.float32)).astype(np.float64)
+        moods /= moods.sum(axis=1, keepdims=True)
+        intents = self.intent_probabilities(features(reading.sentiment, reading.embedding, reading.state))
+        packed = reading.embedding.astype("<f2")
+        topics = self._matcher.scores(reading.embedding)
+        return [
+            Tags(
+                language=language_of(text),
+                sentiment=SentimentScores(SENTIMENTS[int(np.argmax(mood))], *(float(share) for share in mood)),
+                intent=self._intent(intent),
+                topics=found,
+                embedding=vector.tobytes(),
+                model=fitted.model,
+            )
+            for text, mood, intent, found, vector in zip(texts, moods, intents, topics, packed, strict=True)
+        ]
+
+    def intent_probabilities(self, read: Floats) -> Floats:
+        """The probability of each of `calibration.INTENTS` for `calibration.features`, [n, 5]."""
+        fitted = self._calibration
+        return softmax(np.asarray(read @ fitted.intent_weight + fitted.intent_bias, np.float32))
+
+    def _intent(self, probabilities: Floats) -> IntentScore:
+        best = int(np.argmax(probabilities))
+        if INTENTS[best] is not Intent.OTHER and probabilities[best] < self._calibration.intent_threshold:
+            best = INTENTS.index(Intent.OTHER)
+        return IntentScore(INTENTS[best], round(float(probabilities[best]), 4))
+
+    def _blank(self) -> Tags:
+        """What is said of a text that holds nothing to read."""
+        return Tags(
+            language=UNKNOWN,
+            sentiment=SentimentScores(Sentiment.NEUTRAL, 0.0, 1.0, 0.0),
+            intent=IntentScore(Intent.OTHER, 1.0),
+            topics=(),
+            embedding=b"",
+            model=self._calibration.model,
+        )

@@ -1,0 +1,154 @@
+"""What is fitted on data after the network: the temperature, the intent head and the two 'other' thresholds.
+
+Everything here reads through the int8 weights, as Samtal itself does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.base import Intent
+from analysis.calibration import INTENTS, Floats, features, softmax
+from analysis.encoder import Encoder
+from analysis.text import clean, mask
+from analysis.topics import Matcher, default_topics
+from analysis.training import corpus
+from analysis.training.linear import cross_validated, fit
+
+INTENT_DECAY = 1e-3
+"""Chosen by cross-validation among 1e-2, 3e-3, 1e-3 and 3e-4."""
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A written example: what its author wants, and which default topics it is about."""
+
+    text: str
+    intent: Intent
+    topics: frozenset[str]
+
+
+def written_mentions(name: str = "mentions.tsv") -> list[Mention]:
+    """The mentions written for this project: intent, topics (";" between them), text."""
+    found = []
+    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
+        intent, topics, text = line.split("\t")
+        found.append(Mention(mask(clean(text)), Intent(intent), frozenset(filter(None, topics.split(";")))))
+    return found
+
+
+def labelled_posts(data: Path) -> tuple[list[str], list[Intent]]:
+    """Validation tweets and Reddit comments whose intent was labelled by hand, as line numbers and labels."""
+    source = {
+        "tweets-en/val": corpus.tweets(data, "val").texts,
+        "emotions/dev": corpus.reddit_comments(data, "dev"),
+    }
+    texts, intents = [], []
+    for line in (HERE / "intent_labels.tsv").read_text(encoding="utf-8").splitlines():
+        name, number, intent = line.split("\t")
+        texts.append(source[name][int(number) - 1])
+        intents.append(Intent(intent))
+    return texts, intents
+
+
+def macro_recall(scores: Floats, labels: Sequence[int]) -> float:
+    """The mean over the classes of the share of each that was found, in percent."""
+    found, gold = scores.argmax(1), np.asarray(labels)
+    return 100 * float(np.mean([(found[gold == number] == number).mean() for number in np.unique(gold)]))
+
+
+def fit_temperature(logits: Floats, labels: Sequence[int]) -> float:
+    """The divisor of the logits that makes the labels likeliest."""
+    gold = np.asarray(labels)
+    tried = np.geomspace(0.5, 3.0, 200)
+    rows = np.arange(len(gold))
+    losses = [-np.log(softmax(np.asarray(logits / divisor, np.float32))[rows, gold]).mean() for divisor in tried]
+    return float(tried[int(np.argmin(losses))])
+
+
+def calibration_error(probabilities: Floats, labels: Sequence[int], bins: int = 15) -> float:
+    """Expected calibration error: how far confidence and accuracy are apart, 0 to 1, averaged over confidence bins."""
+    sure, right = probabilities.max(1), probabilities.argmax(1) == np.asarray(labels)
+    bin_of = np.minimum((sure * bins).astype(int), bins - 1)
+    return float(sum(
+        abs(sure[bin_of == number].mean() - right[bin_of == number].mean()) * (bin_of == number).mean()
+        for number in range(bins) if (bin_of == number).any()
+    ))
+
+
+def _best_threshold(inside: NDArray[np.float32], outside: NDArray[np.float32]) -> float:
+    """The threshold with the largest mean of 'share of inside kept' and 'share of outside turned away'."""
+    tried = np.arange(0.15, 0.75, 0.01)
+    gains = [(inside >= least).mean() + (outside < least).mean() for least in tried]
+    return round(float(tried[int(np.argmax(gains))]), 2)
+
+
+def calibrate(data: Path, weights: Path, model: str) -> dict[str, object]:
+    """Fits everything for the int8 graph in `weights`, writes it beside it, and returns the figures."""
+    encoder = Encoder(weights=weights)
+    validation = corpus.tweets(data, "val")
+    moods = encoder.read(validation.texts)
+    temperature = fit_temperature(moods.sentiment, validation.labels)
+    mentions = written_mentions()
+    posts, post_intents = labelled_posts(data)
+    written = encoder.read([mention.text for mention in mentions])
+    read = encoder.read(posts)
+
+    inputs = np.concatenate([features(r.sentiment, r.embedding, r.state) for r in (written, read)])
+    intents = [INTENTS.index(intent) for intent in [mention.intent for mention in mentions] + post_intents]
+    unseen = cross_validated(inputs, intents, len(INTENTS), INTENT_DECAY)
+    head = fit(inputs, intents, len(INTENTS), INTENT_DECAY)
+    gold = np.asarray(intents)
+    other = INTENTS.index(Intent.OTHER)
+    best = unseen.argmax(1)
+    # Tried on classifiers that had not seen the text: the least probability that an intent must reach.
+    tried = np.arange(0.2, 0.8, 0.02)
+    recalls = []
+    for least in tried:
+        chosen = np.where(unseen.max(1) < least, other, best)
+        recalls.append(np.mean([(chosen[gold == number] == number).mean() for number in range(len(INTENTS))]))
+    intent_threshold = round(float(tried[int(np.argmax(recalls))]), 2)
+    chosen = np.where(unseen.max(1) < intent_threshold, other, best)
+
+    topics = default_topics()
+    matcher = Matcher(topics, lambda texts: encoder.read(texts).embedding, 0.0)
+    near = matcher.cosines(written.embedding)
+    about = np.asarray([bool(mention.topics) for mention in mentions])
+    elsewhere = matcher.cosines(np.concatenate([read.embedding, moods.embedding])).max(1)
+    topic_threshold = _best_threshold(near[about].max(1), elsewhere)
+    named = [topics[number].name for number in near.argmax(1)]
+    hits = [name in mention.topics for name, mention in zip(named, mentions, strict=True) if mention.topics]
+
+    np.savez(weights / "intent.npz", weight=head.weight, bias=head.bias)
+    numbers = {
+        "model": model,
+        "temperature": round(temperature, 4),
+        "topic_threshold": topic_threshold,
+        "intent_threshold": intent_threshold,
+    }
+    (weights / "calibration.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    count = len(mentions)
+    plain = softmax(moods.sentiment)
+    cooled = softmax(np.asarray(moods.sentiment / temperature, np.float32))
+    return numbers | {
+        "macro_recall_int8": round(macro_recall(moods.sentiment, validation.labels), 2),
+        "calibration_error_before": round(calibration_error(plain, validation.labels), 4),
+        "calibration_error": round(calibration_error(cooled, validation.labels), 4),
+        "intent_accuracy_mentions": round(float((chosen == gold)[:count].mean()), 3),
+        "intent_accuracy_posts": round(float((chosen == gold)[count:].mean()), 3),
+        "intent_recall": {
+            intent.value: round(float((chosen[gold == number] == number).mean()), 3)
+            for number, intent in enumerate(INTENTS)
+        },
+        "topic_top1_mentions": round(float(np.mean(hits)), 3),
+        "topic_kept_mentions": round(float((near[about].max(1) >= topic_threshold).mean()), 3),
+        "topic_rejected_posts": round(float((elsewhere < topic_threshold).mean()), 3),
+    }

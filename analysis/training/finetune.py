@@ -1,0 +1,209 @@
+"""Fine-tuning: sentiment is learned while the mean-pooled embedding is held near the untouched encoder's."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from analysis.training import corpus
+from analysis.training.network import CLASSES, Network, base_encoder, base_folder
+
+UNLABELLED = -100
+"""The class number of a text that only teaches the embedding (torch's own 'ignore this target')."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one training run does. The learning rate falls to zero at `epochs` or at `minutes`, whichever is first."""
+
+    epochs: float = 1.5
+    minutes: float = 45.0
+    batch: int = 32
+    tokens: int = 64
+    rate: float = 1.5e-4
+    head_rate: float = 1e-3
+    hold: float = 6.0
+    """Weight of 1 - cosine(embedding, untouched embedding) beside the sentiment's cross-entropy."""
+    held_tweets: int = 12_000
+    generic: int = 9_000
+    seed: int = 7
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text ready to train on; `target` is its untouched embedding, where one was computed."""
+
+    ids: list[int]
+    label: int
+    target: NDArray[np.float32] | None
+
+
+def say(**figures: object) -> None:
+    """One JSON line of figures on standard output."""
+    print(json.dumps(figures), flush=True)
+
+
+def tokenizer(tokens: int) -> Tokenizer:
+    """The base model's tokenizer, cutting at `tokens`."""
+    read = Tokenizer.from_file(str(base_folder() / "tokenizer.json"))
+    read.no_padding()
+    read.enable_truncation(tokens)
+    return read
+
+
+def padded(rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, [rows, longest]; 0 is BERT's padding."""
+    width = max(len(row) for row in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    seen = torch.zeros(len(rows), width, dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row)
+        seen[number, : len(row)] = 1
+    return ids, seen
+
+
+@torch.no_grad()
+def outputs(network: Network, rows: Sequence[list[int]], batch: int = 64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sentiment logits and embeddings of all rows, read in batches of like length, returned in order."""
+    network.eval()
+    logits = np.empty((len(rows), CLASSES), np.float32)
+    embeddings = np.empty((len(rows), network.encoder.config.hidden_size), np.float32)
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        some_logits, some_embeddings = network(*padded([rows[number] for number in chosen]))
+        logits[chosen], embeddings[chosen] = some_logits.float().numpy(), some_embeddings.float().numpy()
+    return logits, embeddings
+
+
+def macro_recall(predicted: NDArray[np.int64], labels: Sequence[int]) -> float:
+    """The mean over the classes of the share of each that was found, in percent."""
+    gold = np.asarray(labels)
+    return 100 * float(np.mean([(predicted[gold == number] == number).mean() for number in range(CLASSES)]))
+
+
+def _examples(data: Path, recipe: Recipe, untouched: Network) -> list[Example]:
+    """Labelled tweets, of which some also hold the embedding, and unlabelled texts, which all do."""
+    chance = random.Random(recipe.seed)
+    read = tokenizer(recipe.tokens)
+    labelled = corpus.tweets(data, "train")
+    generic = corpus.reddit_comments(data) + corpus.bank_questions(data, "train")[0]
+    generic = chance.sample(generic, min(recipe.generic, len(generic)))
+    rows = [encoding.ids for encoding in read.encode_batch(labelled.texts + generic)]
+    held = chance.sample(range(len(labelled.texts)), min(recipe.held_tweets, len(labelled.texts)))
+    held += range(len(labelled.texts), len(rows))
+    _, embeddings = outputs(untouched, [rows[number] for number in held])
+    target = dict(zip(held, embeddings, strict=True))
+    labels = labelled.labels + [UNLABELLED] * len(generic)
+    return [Example(row, label, target.get(number)) for number, (row, label) in enumerate(zip(rows, labels, strict=True))]
+
+
+def _epoch(examples: Sequence[Example], batch: int, chance: random.Random) -> Iterator[list[Example]]:
+    """Every example once, in random batches of like length, so that little is computed on padding."""
+    order = list(range(len(examples)))
+    chance.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), 50 * batch):
+        pool = sorted(order[start : start + 50 * batch], key=lambda number: len(examples[number].ids))
+        batches += [pool[first : first + batch] for first in range(0, len(pool), batch)]
+    chance.shuffle(batches)
+    for chosen in batches:
+        yield [examples[number] for number in chosen]
+
+
+def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
+    """Trains, and keeps in `checkpoint` the weights with the best validation macro recall. Prints JSON lines."""
+    random.seed(recipe.seed)
+    np.random.seed(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    chance = random.Random(recipe.seed)
+    network = Network(base_encoder())
+    started = time.monotonic()
+    examples = _examples(data, recipe, network)
+    network.encoder.embeddings.requires_grad_(False)
+    say(step="prepared", examples=len(examples), held=sum(e.target is not None for e in examples),
+        seconds=round(time.monotonic() - started))
+
+    validation = corpus.tweets(data, "val")
+    read = tokenizer(recipe.tokens)
+    validation_rows = [encoding.ids for encoding in read.encode_batch(validation.texts)]
+    watched_rows = [encoding.ids for encoding in read.encode_batch(corpus.assistant_requests(data, "val")[0][::6])]
+    _, watched = outputs(network, watched_rows)
+
+    prior = np.bincount([e.label for e in examples if e.label >= 0], minlength=CLASSES).astype(np.float32)
+    # Balanced softmax: the logits learn what the text says, not how rare a class was in the training set.
+    log_prior = torch.from_numpy(np.log(prior / prior.sum()))
+    body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
+    head = [*network.head.parameters(), *network.look.parameters()]
+    optimizer = torch.optim.AdamW(
+        [{"params": body, "lr": recipe.rate}, {"params": head, "lr": recipe.head_rate}], weight_decay=0.01
+    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    total = recipe.epochs * len(examples)
+    seen, step, best, next_look = 0, 0, 0.0, 0.15
+    started = time.monotonic()
+    losses: list[float] = []
+    drifts: list[float] = []
+
+    def look() -> None:
+        nonlocal best
+        logits, _ = outputs(network, validation_rows)
+        _, now = outputs(network, watched_rows)
+        recall = macro_recall(logits.argmax(1), validation.labels)
+        say(step="validation", examples=seen, minutes=round((time.monotonic() - started) / 60, 1),
+            loss=round(float(np.mean(losses[-300:])), 4), drift=round(float(np.mean(drifts[-300:])), 4),
+            macro_recall=round(recall, 2), watched_cosine=round(float((watched * now).sum(1).mean()), 4))
+        if recall > best:
+            best = recall
+            torch.save(network.state_dict(), checkpoint)
+
+    progress = 0.0
+    while progress < 1:
+        for batch in _epoch(examples, recipe.batch, chance):
+            progress = max(seen / total, (time.monotonic() - started) / (60 * recipe.minutes))
+            if progress >= 1:
+                break
+            if progress >= next_look:
+                look()
+                next_look += 0.15 if progress < 0.7 else 0.075
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * min(seen / (0.05 * total), 1.0) * (1 - progress)
+            network.train()
+            ids, mask = padded([example.ids for example in batch])
+            labels = torch.tensor([example.label for example in batch])
+            held = [number for number, example in enumerate(batch) if example.target is not None]
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                logits, embeddings = network(ids, mask)
+            loss = torch.zeros(())
+            if bool((labels >= 0).any()):
+                crossed = nn.functional.cross_entropy(logits.float() + log_prior, labels, ignore_index=UNLABELLED)
+                losses.append(crossed.item())
+                # Weighed by the share of labelled texts, so that each counts alike in every batch.
+                loss = loss + crossed * float((labels >= 0).float().mean())
+            if held:
+                target = torch.from_numpy(np.stack([t for e in batch if (t := e.target) is not None]))
+                drift = (1 - (embeddings.float()[held] * target).sum(1)).mean()
+                drifts.append(drift.item())
+                loss = loss + recipe.hold * drift * (len(held) / len(batch))
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_([*body, *head], 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            seen += len(batch)
+            step += 1
+            if step % 100 == 0:
+                say(step=step, examples=seen, rate=round(seen / (time.monotonic() - started), 1),
+                    loss=round(float(np.mean(losses[-100:])), 4), drift=round(float(np.mean(drifts[-100:])), 4))
+    look()
+    say(step="trained", examples=seen, best=round(best, 2), minutes=round((time.monotonic() - started) / 60, 1))

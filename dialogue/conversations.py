@@ -71,6 +71,8 @@ class Composer:
     draft_text: str
     approval_needed: bool
     undo_seconds: int
+    draft_note: str = ""
+    """Why what was sent came back into the composer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,7 @@ def _composer(
         draft_text=draft.text if draft else "",
         approval_needed=rules.approval == "always" and actor.role < Role.APPROVER,
         undo_seconds=rules.undo_seconds,
+        draft_note=draft.reason if draft else "",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import feedparser
+import feedparser.mixin
 from pydantic import ValidationError
 
 from listeners.base import (
@@ -48,6 +49,9 @@ CAPABILITY = Capability(
     poll_every=timedelta(minutes=15),
     duties="What the publisher's terms say about reuse applies.",
 )
+MAX_FEED = 10 * 1024 * 1024
+"""Bytes of a feed that are looked at: feedparser may take some seconds for each megabyte of a hostile one."""
+MAX_AUTHOR = 300
 _HARMLESS = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType)
 """What feedparser calls ill-formed although nothing is lost by it."""
 _UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +88,8 @@ class Feeds:
         if answer.status == 304:
             yield Page((), cursor, notes)
             return
+        if not answer.body.strip():
+            raise Transient("The feed is empty: the server sent nothing.")
         document = _read(answer.body, answer.url)
         posts, rejected = _sorted_out(document, address, datetime.now(UTC))
         if document.damage and not posts:
@@ -108,7 +114,7 @@ class Feeds:
         address = typed if "://" in typed else f"https://{typed}"
         try:
             parts = urlsplit(address)
-            usable = parts.scheme in ("http", "https") and parts.hostname and not any(c.isspace() for c in address)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in address
         except ValueError:
             usable = False
         if not usable:
@@ -131,12 +137,29 @@ def _validators(answer: Answer) -> Cursor:
     return {name: value for name, value in found.items() if value}
 
 
+def _bounded_authors(sync: Callable[..., None]) -> Callable[..., None]:
+    """feedparser looks for a mail address in the author by an expression that takes hours for a long word."""
+
+    def sync_author_detail(parser: Any, key: str = "author") -> None:
+        context = parser._get_context()
+        if isinstance(context.get(key), str):
+            context[key] = context[key][:MAX_AUTHOR]
+        sync(parser, key)
+
+    return sync_author_detail
+
+
+feedparser.mixin._FeedParserMixin._sync_author_detail = _bounded_authors(
+    feedparser.mixin._FeedParserMixin._sync_author_detail
+)
+
+
 # --- From bytes to entries -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Document:
-    entries: list[Mapping[str, Any]]
+    entries: Sequence[Mapping[str, Any]]
     about: Mapping[str, Any]
     base: str
     damage: str = ""
@@ -150,20 +173,23 @@ class _Document:
 
 
 def _read(body: bytes, base: str) -> _Document:
-    """Raises Terminal for what is no feed at all, Transient for nothing."""
-    if not body.strip():
-        raise Transient("The feed is empty: the server sent nothing.")
+    """Raises Terminal for what is no feed at all."""
+    if len(body) > MAX_FEED:
+        raise Terminal(
+            f"The feed is larger than {MAX_FEED // 1024 // 1024} MB.", "Ask its publisher for a shorter one."
+        )
     try:
         # Never bytes or a string: feedparser would try to open either as a file's name. A stream it only reads.
         found = feedparser.parse(
             io.BytesIO(body),
             response_headers={"content-location": base},
             sanitize_html=False,
-            resolve_relative_uris=True,
+            resolve_relative_uris=False,
         )
     except Exception as error:
         raise Terminal("This is no feed that can be read.", "Check the address in a browser.") from error
-    entries = [entry for entry in _list(found.get("entries")) if isinstance(entry, Mapping)]
+    # As plain dicts: feedparser's own give one date for another.
+    entries = [dict(entry) for entry in _list(found.get("entries")) if isinstance(entry, Mapping)]
     wrong = found.get("bozo_exception") if found.get("bozo") else None
     damage = _in_words(wrong) if wrong is not None and not isinstance(wrong, _HARMLESS) else ""
     if not entries and not found.get("version"):

@@ -51,7 +51,8 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in self._unseen:
             del self._unseen[self._unseen.index(tag) :]
-        self._break(tag)
+        if tag in _PARAGRAPHS:
+            self._break(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:

@@ -1,8 +1,8 @@
 """Finds the platforms: the built-in ones, and those of separately installed packages.
 
 A platform is a module with a `CAPABILITY` and `open(account, options) -> Listener`; it may list in `EXTRA` what it
-understands in `Options.extra`. Another package adds one through an entry point of the group "samtal.listeners", named as
-the platform and pointing at the module:
+understands in `Options.extra`. Another package adds one through an entry point of the group "samtal.listeners",
+named as the platform and pointing at the module:
 
     [project.entry-points."samtal.listeners"]
     acme = "acme_listener"

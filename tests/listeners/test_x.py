@@ -290,6 +290,15 @@ class TestWalking:
         newest = int(server.tweets[-1]["id"])
         assert 0 < (newest - int(server.requests[-1].params["since_id"])) >> 22 <= 60_000
 
+    def test_a_walk_that_was_stopped_is_not_paid_for_again(self, server: XServer, listener: XListener) -> None:
+        server.posts(2)
+        _, cursor = collect(listener, SEARCH, {})
+        server.posts(8)
+        stopped = next(iter(listener.fetch(SEARCH, cursor))).cursor
+        collect(listener, SEARCH, stopped)
+        newest = int(server.tweets[-1]["id"])
+        assert (newest - int(server.requests[-1].params["since_id"])) >> 22 <= 60_000, "from where the first walk ended"
+
     def test_a_post_that_surfaces_late_is_still_read(self, server: XServer, listener: XListener) -> None:
         server.posts(3)
         _, cursor = collect(listener, SEARCH, {})

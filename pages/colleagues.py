@@ -22,7 +22,7 @@ APPROVAL_WORDS = {"never": "Responders send at once", "always": "An approver rea
 AUDIT_PAGE = 50
 
 
-# Loaders: never draw -----------------------------------------------------------------------------------------------------
+# Loaders: never draw --------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(ttl=15, max_entries=50, show_spinner=False)
@@ -37,7 +37,7 @@ def load_tokens(scope: context.Scope, _ctx: Context, _person: Actor) -> list[acc
     return accounts.api_tokens(_ctx, _person)
 
 
-# People ------------------------------------------------------------------------------------------------------------------
+# People ---------------------------------------------------------------------------------------------------------------
 
 
 def show_people(people: list[accounts.Colleague], person: Actor, now: datetime) -> None:
@@ -48,8 +48,10 @@ def show_people(people: list[accounts.Colleague], person: Actor, now: datetime) 
     for colleague in people:
         show_colleague(colleague, person, admin, now)
     with st.expander("What each role may do", icon=":material/info:"):
-        st.markdown("\n".join(f"- **{role.label.capitalize()}**: {words}" for role, words in ROLE_WORDS.items())
-                    + "\n\nEach role may do all that the ones before it may.")
+        st.markdown(
+            "\n".join(f"- **{role.label.capitalize()}**: {words}" for role, words in ROLE_WORDS.items())
+            + "\n\nEach role may do all that the ones before it may."
+        )
 
 
 def show_colleague(colleague: accounts.Colleague, person: Actor, admin: bool, now: datetime) -> None:
@@ -58,9 +60,11 @@ def show_colleague(colleague: accounts.Colleague, person: Actor, admin: bool, no
         left, right = st.columns([0.55, 0.45], vertical_alignment="center")
         with left:
             you = " :gray[(you)]" if colleague.id == person.user_id else ""
-            st.markdown(f"**{text.plain(colleague.display_name, 80)}**{you} {look.grey('@' + colleague.username)}"
-                        f"  \n{look.grey(presence_words(colleague, now))}"
-                        + ("  " + look.badge("disabled", "red") if colleague.disabled else ""))
+            st.markdown(
+                f"**{text.plain(colleague.display_name, 80)}**{you} {look.grey('@' + colleague.username)}"
+                f"  \n{look.grey(presence_words(colleague, now))}"
+                + ("  " + look.badge("disabled", "red") if colleague.disabled else "")
+            )
         with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             if admin:
                 show_colleague_actions(colleague)
@@ -80,12 +84,22 @@ def show_colleague_actions(colleague: accounts.Colleague) -> None:
     """Role, sign out everywhere, disable."""
     key = f"role_{colleague.id}"
     st.session_state[key] = colleague.role
-    st.selectbox(f"Role of {text.plain(colleague.display_name, 60)}", list(Role), key=key, label_visibility="collapsed",
-                 format_func=lambda role: role.label, width=130, on_change=_set_role, args=(colleague.id, key))
+    st.selectbox(
+        f"Role of {text.plain(colleague.display_name, 60)}",
+        list(Role),
+        key=key,
+        label_visibility="collapsed",
+        format_func=lambda role: role.label,
+        width=130,
+        on_change=_set_role,
+        args=(colleague.id, key),
+    )
     choices = {"out": "Sign out everywhere", "disable": "Let in again" if colleague.disabled else "Disable"}
     if not colleague.accepted:
         choices["invite"] = "New invitation link"
-    chosen = st.menu_button("More", list(choices), key=f"more_{colleague.id}", type="tertiary", format_func=choices.__getitem__)
+    chosen = st.menu_button(
+        "More", list(choices), key=f"more_{colleague.id}", type="tertiary", format_func=choices.__getitem__
+    )
     if chosen is not None:
         _change(colleague, chosen)
         st.rerun()
@@ -104,7 +118,10 @@ def _change(colleague: accounts.Colleague, chosen: str) -> None:
             ended = accounts.sign_out_everywhere(ctx, person, colleague.id)
             state.tell(f"{text.counted(ended, 'session')} ended.")
         elif chosen == "invite":
-            _keep_link(colleague.display_name, accounts.invite(ctx, person, colleague.username, colleague.display_name, colleague.role))
+            _keep_link(
+                colleague.display_name,
+                accounts.invite(ctx, person, colleague.username, colleague.display_name, colleague.role),
+            )
         else:
             accounts.disable(ctx, person, colleague.id, not colleague.disabled)
             state.tell("Let in again." if colleague.disabled else "Disabled: every session and token has ended.")
@@ -115,11 +132,16 @@ def show_invite() -> None:
     link = state.shown_once("invitation")
     if link:
         with st.container(border=True, key="invitation"):
-            st.markdown(f":material/link: **Send this link yourself.** It works once and is not shown again. {text.plain(link[0], 80)} "
-                        "chooses a password with it.")
+            st.markdown(
+                f":material/link: **Send this link yourself.** It works once and is not shown again. {text.plain(link[0], 80)} "
+                "chooses a password with it."
+            )
             st.code(link[1], language=None, wrap_lines=True)
             st.button("Done", key="invitation_done", on_click=state.forget_once, args=("invitation",))
-    with st.expander("Invite a colleague", icon=":material/person_add:"), st.form("invite", border=False, clear_on_submit=True):
+    with (
+        st.expander("Invite a colleague", icon=":material/person_add:"),
+        st.form("invite", border=False, clear_on_submit=True),
+    ):
         first, second, third = st.columns(3, vertical_alignment="bottom")
         username = first.text_input("User name", max_chars=60, placeholder="mira")
         name = second.text_input("Name", max_chars=100, placeholder="Mira Holm")
@@ -135,7 +157,7 @@ def _keep_link(name: str, token: str) -> None:
     state.shown_once("invitation", (name, context.link_address(token)))
 
 
-# One's own account -------------------------------------------------------------------------------------------------------
+# One's own account ----------------------------------------------------------------------------------------------------
 
 
 def show_account(person: Actor, tokens: list[accounts.TokenInfo], now: datetime) -> None:
@@ -179,10 +201,19 @@ def show_tokens(tokens: list[accounts.TokenInfo], now: datetime) -> None:
             st.code(fresh, language=None, wrap_lines=True)
             st.button("Done", key="token_done", on_click=state.forget_once, args=("token",))
         for token in tokens:
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"token-{token.id}"):
+            with st.container(
+                horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"token-{token.id}"
+            ):
                 used = "never used" if token.last_used_at is None else f"used {text.ago(token.last_used_at, now)}"
                 st.markdown(f"{text.plain(token.name, 80)} {look.grey(f'{token.owner} · {used}')}")
-                st.button("End it", key=f"revoke_{token.id}", type="tertiary", icon=":material/block:", on_click=_revoke, args=(token.id,))
+                st.button(
+                    "End it",
+                    key=f"revoke_{token.id}",
+                    type="tertiary",
+                    icon=":material/block:",
+                    on_click=_revoke,
+                    args=(token.id,),
+                )
         with st.form("new_token", border=False, clear_on_submit=True):
             name = st.text_input("What for", max_chars=100, placeholder="Weekly report")
             if st.form_submit_button("Make a token", icon=":material/key:"):
@@ -197,7 +228,7 @@ def _revoke(token_id: int) -> None:
         state.tell("The token has ended.")
 
 
-# Rules -------------------------------------------------------------------------------------------------------------------
+# Rules ----------------------------------------------------------------------------------------------------------------
 
 
 def show_rules(rules: workspace.Workspace, admin: bool) -> None:
@@ -205,24 +236,50 @@ def show_rules(rules: workspace.Workspace, admin: bool) -> None:
     with st.form("rules", border=True):
         name = st.text_input("Company", rules.name, max_chars=100, disabled=not admin)
         zones = sorted(available_timezones())
-        zone = st.selectbox("Time zone", zones, index=zones.index(rules.time_zone), disabled=not admin,
-                            help="Days are counted in it; changing it counts every chart anew")
-        approval = st.radio("Approval", workspace.APPROVAL, index=workspace.APPROVAL.index(rules.approval),
-                            format_func=lambda one: APPROVAL_WORDS.get(one, one), disabled=not admin)
+        zone = st.selectbox(
+            "Time zone",
+            zones,
+            index=zones.index(rules.time_zone),
+            disabled=not admin,
+            help="Days are counted in it; changing it counts every chart anew",
+        )
+        approval = st.radio(
+            "Approval",
+            workspace.APPROVAL,
+            index=workspace.APPROVAL.index(rules.approval),
+            format_func=lambda one: APPROVAL_WORDS.get(one, one),
+            disabled=not admin,
+        )
         first, second, third = st.columns(3)
         undo = first.number_input("Seconds to undo a send", 0, 60, rules.undo_seconds, disabled=not admin)
-        minutes = second.number_input("Answer within, minutes", 1, 43_200, rules.answer_within_minutes, disabled=not admin)
-        keep = third.number_input("Keep mentions, days", 0, 36_500, rules.retention_days or 0, disabled=not admin,
-                                  help="0 keeps them until they are deleted where they were posted")
+        minutes = second.number_input(
+            "Answer within, minutes", 1, 43_200, rules.answer_within_minutes, disabled=not admin
+        )
+        keep = third.number_input(
+            "Keep mentions, days",
+            0,
+            36_500,
+            rules.retention_days or 0,
+            disabled=not admin,
+            help="0 keeps them until they are deleted where they were posted",
+        )
         if st.form_submit_button("Save", type="primary", disabled=not admin):
             with look.telling_errors():
-                workspace.change(context.ctx(), context.actor(), name=name, time_zone=zone, approval=approval,
-                                 undo_seconds=int(undo), answer_within_minutes=int(minutes), retention_days=int(keep) or None)
+                workspace.change(
+                    context.ctx(),
+                    context.actor(),
+                    name=name,
+                    time_zone=zone,
+                    approval=approval,
+                    undo_seconds=int(undo),
+                    answer_within_minutes=int(minutes),
+                    retention_days=int(keep) or None,
+                )
                 state.tell("Saved.")
                 st.rerun()
 
 
-# Audit -------------------------------------------------------------------------------------------------------------------
+# Audit ----------------------------------------------------------------------------------------------------------------
 
 
 def show_audit(person: Actor, now: datetime, reader: tzinfo) -> None:
@@ -230,27 +287,45 @@ def show_audit(person: Actor, now: datetime, reader: tzinfo) -> None:
     before = state.opened("audit_before")
     entries = accounts.audit(context.ctx(), person, before, AUDIT_PAGE)
     if not entries:
-        look.nothing("Nothing has been done yet. Every change that a person makes is written down here.", ":material/history:")
+        look.nothing(
+            "Nothing has been done yet. Every change that a person makes is written down here.", ":material/history:"
+        )
         return
     with st.container(key="audit", gap="xxsmall"):
         for entry in entries:
-            st.markdown(f"{look.grey(text.at(entry.at, now, reader))} **{text.plain(entry.who, 60)}** {text.plain(entry.action, 60)} "
-                        f"{text.plain(entry.subject, 80)} {look.grey(entry.detail_words)}")
+            st.markdown(
+                f"{look.grey(text.at(entry.at, now, reader))} **{text.plain(entry.who, 60)}** {text.plain(entry.action, 60)} "
+                f"{text.plain(entry.subject, 80)} {look.grey(entry.detail_words)}"
+            )
     with st.container(horizontal=True):
         if before is not None:
-            st.button("Newest", key="audit_newest", icon=":material/first_page:", on_click=state.close_up, args=("audit_before",))
+            st.button(
+                "Newest",
+                key="audit_newest",
+                icon=":material/first_page:",
+                on_click=state.close_up,
+                args=("audit_before",),
+            )
         if len(entries) == AUDIT_PAGE:
-            st.button("Older", key="audit_older", icon=":material/chevron_right:", on_click=state.open_up,
-                      args=("audit_before", entries[-1].id))
+            st.button(
+                "Older",
+                key="audit_older",
+                icon=":material/chevron_right:",
+                on_click=state.open_up,
+                args=("audit_before", entries[-1].id),
+            )
 
 
 def main() -> None:
     """Wires loaders and views."""
+    context.through_the_dashboard()
     person, now = context.actor(), context.now()
     notices.show()
     look.heading("People & roles", "Who works here and may do what.")
     parts = ["People", "Your account", "Rules"] + (["Audit"] if person.role >= Role.ADMIN else [])
-    part = st.segmented_control("Part", parts, default="People", required=True, key="people_part", label_visibility="collapsed")
+    part = st.segmented_control(
+        "Part", parts, default="People", required=True, key="people_part", label_visibility="collapsed"
+    )
     with look.telling_errors():
         scope, ctx = context.scope(person), context.ctx()
         if part == "Your account":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
@@ -14,11 +16,15 @@ from pages.parts import context, look, notices, state, tags, text
 BEAT_SECONDS = 4
 """How often an open conversation asks for news; every second while a reply is on its way."""
 ON_ITS_WAY = ("queued", "sending")
-STATE_BADGES = {"open": ("needs an answer", "orange"), "waiting": ("waiting for them", "blue"), "closed": ("closed", "gray")}
+STATE_BADGES = {
+    "open": ("needs an answer", "orange"),
+    "waiting": ("waiting for them", "blue"),
+    "closed": ("closed", "gray"),
+}
 REPLY_COLOURS = {"sent": "green", "handed_off": "green", "failed": "red", "unknown": "red", "draft": "gray"}
 
 
-# Loaders: never draw -----------------------------------------------------------------------------------------------------
+# Loaders: never draw --------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(ttl=30, max_entries=100, show_spinner=False)
@@ -47,7 +53,7 @@ def load(person: Actor, conversation_id: int) -> conversations.ConversationView:
     return load_view(context.scope(person), conversation_id, context.ctx(), person)
 
 
-# Head --------------------------------------------------------------------------------------------------------------------
+# Head -----------------------------------------------------------------------------------------------------------------
 
 
 def show_head(view: conversations.ConversationView, person: Actor, facets: inbox.Facets, now: datetime) -> None:
@@ -55,10 +61,26 @@ def show_head(view: conversations.ConversationView, person: Actor, facets: inbox
     before, after = state.walk().around(view.id)
     with st.container(horizontal=True, vertical_alignment="center", key="head-ways", gap="xsmall"):
         st.button("Inbox", icon=":material/arrow_back:", type="tertiary", key="back", on_click=_go, args=("inbox",))
-        st.button("Previous", icon=":material/keyboard_arrow_up:", type="tertiary", key="previous",
-                  disabled=before is None, on_click=_go, args=(before,), shortcut="Alt+Up")
-        st.button("Next", icon=":material/keyboard_arrow_down:", type="tertiary", key="next",
-                  disabled=after is None, on_click=_go, args=(after,), shortcut="Alt+Down")
+        st.button(
+            "Previous",
+            icon=":material/keyboard_arrow_up:",
+            type="tertiary",
+            key="previous",
+            disabled=before is None,
+            on_click=_go,
+            args=(before,),
+            shortcut="Alt+Up",
+        )
+        st.button(
+            "Next",
+            icon=":material/keyboard_arrow_down:",
+            type="tertiary",
+            key="next",
+            disabled=after is None,
+            on_click=_go,
+            args=(after,),
+            shortcut="Alt+Down",
+        )
     left, right = st.columns([0.62, 0.38], vertical_alignment="center")
     with left:
         st.markdown(f"# {text.plain(view.title, 120)}", anchors=False)
@@ -77,20 +99,32 @@ def head_badges(view: conversations.ConversationView, now: datetime) -> list[str
         due = f"overdue {text.span(now - view.due_at)}" if late else f"answer within {text.span(view.due_at - now)}"
         found.append(look.badge(due, "red" if late else "orange", ":material/schedule:"))
     if view.sample:
-        found.append(look.badge("sample data", "violet", ":material/science:"))
-    found.extend(look.badge(f"{title} ({item_state})", "blue", ":material/lightbulb:") for _, title, item_state in view.feedback)
+        found.append(look.badge("sample data", "gray", ":material/science:"))
+    found.extend(
+        look.badge(f"{title} ({item_state})", "blue", ":material/lightbulb:") for _, title, item_state in view.feedback
+    )
     return found
 
 
 def show_actions(view: conversations.ConversationView, facets: inbox.Facets) -> None:
     """Assign, close or reopen."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head-actions"):
-        names = {None: "Nobody has it", **{one: name for one, name in facets.colleagues}}
+        names = dict(facets.colleagues)
         if view.assignee_id is not None:
             names.setdefault(view.assignee_id, view.assignee_name or "A colleague")
         st.session_state["assignee"] = view.assignee_id
-        st.selectbox("Assigned to", list(names), key="assignee", label_visibility="collapsed", width=170,
-                     format_func=lambda one: text.shorten(text.tidy(names[one]), 60), on_change=_assign, args=(view.id,))
+        st.selectbox(
+            "Assigned to",
+            list(names),
+            index=None,
+            placeholder="Nobody has it",
+            key="assignee",
+            label_visibility="collapsed",
+            width=170,
+            format_func=lambda one: text.shorten(text.tidy(names[one]), 60),
+            on_change=_assign,
+            args=(view.id,),
+        )
         if view.state == "closed":
             st.button("Reopen", icon=":material/replay:", key="reopen", on_click=_set_state, args=(view.id, True))
         else:
@@ -115,7 +149,7 @@ def _set_state(conversation_id: int, reopen: bool) -> None:
         state.tell("Reopened." if reopen else "Closed.", undo_id=undo_id)
 
 
-# Thread ------------------------------------------------------------------------------------------------------------------
+# Thread ---------------------------------------------------------------------------------------------------------------
 
 
 def show_thread(view: conversations.ConversationView, now: datetime, reader: tzinfo, topics: list[str]) -> None:
@@ -150,7 +184,7 @@ def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
         parts.append("edited")
     if item.language and item.language != "en":
         parts.append(item.language)
-    badge = " " + look.badge("sample", "violet") if item.sample else ""
+    badge = " " + look.badge("sample", "gray", ":material/science:") if item.sample else ""
     return f"**{text.plain(item.author_name, 80)}** {look.grey(' · '.join(['', *parts]))}{badge}"
 
 
@@ -159,21 +193,38 @@ def show_item_tools(item: conversations.Item, topics: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"tools-{item.id}"):
         tags.correct(item.id, item.sentiment, item.intent, item.topics, item.corrected, topics)
         if context.may(Role.PRODUCT):
-            st.button("Add to feedback", icon=":material/lightbulb:", type="tertiary", key=f"carry_{item.id}",
-                      on_click=state.open_up, args=("carry", (item.id, item.title or item.text)))
+            st.button(
+                "Add to feedback",
+                icon=":material/lightbulb:",
+                type="tertiary",
+                key=f"carry_{item.id}",
+                on_click=state.open_up,
+                args=("carry", (item.id, item.title or item.text)),
+            )
         if item.url:
-            st.link_button("Open there", item.url, icon=":material/open_in_new:", type="tertiary", key=f"there_{item.id}")
+            st.link_button(
+                "Open there", item.url, icon=":material/open_in_new:", type="tertiary", key=f"there_{item.id}"
+            )
 
 
 def show_reply_state(item: conversations.Item, now: datetime) -> None:
     """Where our reply stands, and what a person may still do about it."""
-    st.markdown(look.badge(item.state_words or item.state, REPLY_COLOURS.get(item.state, "blue"), reply_icon(item.state)))
+    st.markdown(
+        look.badge(item.state_words or item.state, REPLY_COLOURS.get(item.state, "blue"), reply_icon(item.state))
+    )
+    if item.what_to_do and item.state != "hand_off":
+        st.markdown(f":material/arrow_forward: {text.plain(item.what_to_do, 400)}")
     if not context.may(Role.RESPONDER):
         return
     with st.container(horizontal=True, key=f"reply-{item.id}", gap="xsmall"):
         if item.can_undo_until is not None and item.can_undo_until > now and item.state == "queued":
-            st.button(f"Undo ({text.span(item.can_undo_until - now)})", icon=":material/undo:", key=f"undo_reply_{item.id}",
-                      on_click=_act, args=(replies.undo, item.id, "Back in the composer; nothing was sent."))
+            st.button(
+                f"Undo ({text.span(item.can_undo_until - now)})",
+                icon=":material/undo:",
+                key=f"undo_reply_{item.id}",
+                on_click=_act,
+                args=(replies.undo, item.id, "Back in the composer; nothing was sent."),
+            )
         for label, icon, action, words, role in REPLY_ACTIONS.get(item.state, ()):
             if context.may(role):
                 st.button(label, icon=icon, key=f"{label}_{item.id}", on_click=_act, args=(action, item.id, words))
@@ -182,9 +233,14 @@ def show_reply_state(item: conversations.Item, now: datetime) -> None:
 def reply_icon(reply_state: str) -> str:
     """The icon of a reply's state."""
     return {
-        "queued": ":material/hourglass_top:", "sending": ":material/send:", "sent": ":material/check:",
-        "handed_off": ":material/check:", "failed": ":material/error:", "unknown": ":material/help:",
-        "awaiting_approval": ":material/approval:", "hand_off": ":material/content_copy:",
+        "queued": ":material/hourglass_top:",
+        "sending": ":material/send:",
+        "sent": ":material/check:",
+        "handed_off": ":material/check:",
+        "failed": ":material/error:",
+        "unknown": ":material/help:",
+        "awaiting_approval": ":material/approval:",
+        "hand_off": ":material/content_copy:",
     }.get(reply_state, ":material/edit:")
 
 
@@ -197,7 +253,11 @@ def _not_sent_after_all(ctx: Context, person: Actor, reply_id: int) -> object:
 
 
 REPLY_ACTIONS = {
-    "failed": (("Try again", ":material/refresh:", replies.retry, "Queued again.", Role.RESPONDER),),
+    "failed": (
+        ("Try again", ":material/refresh:", replies.retry, "Queued again.", Role.RESPONDER),
+        ("Post it by hand", ":material/content_copy:", replies.hand_off, "Ready to copy below.", Role.RESPONDER),
+        ("Discard", ":material/delete:", replies.discard, "Discarded; nothing was sent.", Role.RESPONDER),
+    ),
     "unknown": (
         ("It is there", ":material/check:", _sent_after_all, "Noted as sent.", Role.RESPONDER),
         ("It is not there", ":material/close:", _not_sent_after_all, "Noted as not sent.", Role.RESPONDER),
@@ -216,7 +276,7 @@ def _act(action: object, reply_id: int, words: str) -> None:
     state.ask_rerun()
 
 
-# Composer ----------------------------------------------------------------------------------------------------------------
+# Composer -------------------------------------------------------------------------------------------------------------
 
 
 @st.fragment
@@ -230,6 +290,9 @@ def show_composer(view: conversations.ConversationView) -> None:
             st.markdown(f":material/lock: {text.plain(composer.reason or 'Your role may read, not answer.', 600)}")
             return
         show_how(composer)
+        if state.opened("composer_error"):
+            st.error(text.plain_lines(state.opened("composer_error"), 1_000), icon=":material/error:")
+            state.close_up("composer_error")
         hand_off = next((item for item in view.items if item.kind == "reply" and item.state == "hand_off"), None)
         if hand_off is not None:
             show_hand_off(view, hand_off)
@@ -244,21 +307,37 @@ def show_how(composer: conversations.Composer) -> None:
     if composer.how == "hand_off":
         st.markdown(look.badge("hand-off", "orange", ":material/content_copy:") + " " + look.grey(composer.reason))
         return
-    who = f":material/reply: As **{text.plain(composer.as_whom, 80)}**" if composer.as_whom else ":material/reply: Answer"
-    st.markdown(f"{who} {look.grey(composer.place_words)}" + (f"  \n{look.grey(composer.reason)}" if composer.reason else ""))
+    who = (
+        f":material/reply: As **{text.plain(composer.as_whom, 80)}**" if composer.as_whom else ":material/reply: Answer"
+    )
+    st.markdown(
+        f"{who} {look.grey(composer.place_words)}" + (f"  \n{look.grey(composer.reason)}" if composer.reason else "")
+    )
 
 
 def show_writing(view: conversations.ConversationView) -> None:
     """The words."""
-    composer, key = view.composer, state.composer_key(view.id)
+    composer, key = view.composer, state.composer_key(view.id, view.composer.draft_key)
     if key not in st.session_state:
         st.session_state[key] = composer.draft_text
-    words = st.text_area("Your answer", key=key, label_visibility="collapsed", height=110,
-                         placeholder="Write as you would speak to them. Nothing leaves before you have seen it exactly as it will appear.")
+    words = st.text_area(
+        "Your answer",
+        key=key,
+        label_visibility="collapsed",
+        height=110,
+        placeholder="Write as you would speak to them. Nothing leaves before you have seen it exactly as it will appear.",
+    )
     used, most = conversations.count(context.ctx(), view.id, words)
     with st.container(horizontal=True, vertical_alignment="center", key="composer-foot"):
-        st.button("Preview", icon=":material/visibility:", type="primary", key="preview", shortcut="Mod+Enter",
-                  on_click=_check, args=(view.id, key))
+        st.button(
+            "Preview",
+            icon=":material/visibility:",
+            type="primary",
+            key="preview",
+            shortcut="Mod+Enter",
+            on_click=_check,
+            args=(view.id, key),
+        )
         st.button("Save draft", type="tertiary", key="save_draft", on_click=_save, args=(view, key))
         st.markdown(counter(used, most, composer.counted_in))
 
@@ -284,10 +363,18 @@ def show_preview(view: conversations.ConversationView, words: str) -> None:
         st.markdown(counter(used, most, composer.counted_in))
         fits = most is None or used <= most
         with st.container(horizontal=True, vertical_alignment="center", key="composer-send"):
-            st.button(send_words(composer), icon=send_icon(composer), type="primary", key="send", disabled=not fits,
-                      shortcut="Mod+Enter", on_click=_send, args=(view, words))
-            st.button("Edit", icon=":material/edit:", key="edit", on_click=_edit, args=(view.id, words))
-            st.caption(send_note(composer))
+            st.button(
+                send_words(composer),
+                icon=send_icon(composer),
+                type="primary",
+                key="send",
+                disabled=not fits,
+                shortcut="Mod+Enter",
+                on_click=_send,
+                args=(view, words),
+            )
+            st.button("Edit", icon=":material/edit:", key="edit", on_click=_edit, args=(view, words))
+            st.markdown(look.small(send_note(composer)))
 
 
 def send_words(composer: conversations.Composer) -> str:
@@ -323,10 +410,21 @@ def show_hand_off(view: conversations.ConversationView, item: conversations.Item
     with st.container(horizontal=True, vertical_alignment="bottom", key="hand-off"):
         if target:
             st.link_button("Open the post", target, icon=":material/open_in_new:", key="hand_off_link")
-        st.button("Mark as sent", icon=":material/check:", type="primary", key="handed_off", on_click=_handed_off,
-                  args=(item.id, "hand_off_url"))
-        st.button("Discard", type="tertiary", key="hand_off_undo", on_click=_act,
-                  args=(replies.undo, item.id, "Back in the composer."))
+        st.button(
+            "Mark as sent",
+            icon=":material/check:",
+            type="primary",
+            key="handed_off",
+            on_click=_handed_off,
+            args=(item.id, "hand_off_url"),
+        )
+        st.button(
+            "Discard",
+            type="tertiary",
+            key="hand_off_discard",
+            on_click=_act,
+            args=(replies.discard, item.id, "Discarded; nothing was sent."),
+        )
     st.text_input("Address of your answer there", key="hand_off_url", placeholder="https://… (optional)")
 
 
@@ -335,32 +433,50 @@ def _check(conversation_id: int, key: str) -> None:
     if words.strip():
         state.set_checked_text(conversation_id, words)
     else:
-        state.tell_error("There is nothing to send yet. Write your answer first.")
-        state.ask_rerun()
+        state.open_up("composer_error", "There is nothing to send yet. Write your answer first.")
 
 
-def _edit(conversation_id: int, words: str) -> None:
-    state.set_checked_text(conversation_id, None)
-    st.session_state[state.composer_key(conversation_id)] = words
+def _edit(view: conversations.ConversationView, words: str) -> None:
+    state.set_checked_text(view.id, None)
+    st.session_state[state.composer_key(view.id, view.composer.draft_key)] = words
 
 
 def _save(view: conversations.ConversationView, key: str) -> None:
     composer = view.composer
-    with look.telling_errors_later():
-        replies.save_draft(context.ctx(), context.actor(), view.id, composer.answering_mention_id,
-                           st.session_state.get(key, ""), state.draft_key(view.id, composer.draft_key))
-        state.tell("Draft saved: colleagues see it too.")
+    with _telling_in_composer():
+        words = st.session_state.get(key, "")
+        replies.save_draft(
+            context.ctx(), context.actor(), view.id, composer.answering_mention_id, words, composer.draft_key
+        )
+        state.tell("Draft saved.")
     state.ask_rerun()
 
 
 def _send(view: conversations.ConversationView, words: str) -> None:
+    # Both clicks of a double click carry the same view, hence the same draft key: the second finds the first one's reply.
     composer = view.composer
-    key = state.draft_key(view.id, composer.draft_key)
-    with look.telling_errors_later():
-        sent = replies.send(context.ctx(), context.actor(), view.id, composer.answering_mention_id, words, key, view.version)
-        state.close_draft(view.id)
+    with _telling_in_composer():
+        sent = replies.send(
+            context.ctx(),
+            context.actor(),
+            view.id,
+            composer.answering_mention_id,
+            words,
+            composer.draft_key,
+            view.version,
+        )
+        state.set_checked_text(view.id, None)
         state.tell(sent.words)
     state.ask_rerun()
+
+
+@contextmanager
+def _telling_in_composer() -> Iterator[None]:
+    """Tells an error where the words stand, and keeps them."""
+    try:
+        yield
+    except DialogueError as error:
+        state.open_up("composer_error", str(error))
 
 
 def _handed_off(reply_id: int, url_key: str) -> None:
@@ -370,7 +486,7 @@ def _handed_off(reply_id: int, url_key: str) -> None:
     state.ask_rerun()
 
 
-# Beside ------------------------------------------------------------------------------------------------------------------
+# Beside ---------------------------------------------------------------------------------------------------------------
 
 
 def show_person(panel: conversations.PersonPanel, view_id: int, now: datetime, reader: tzinfo) -> None:
@@ -398,7 +514,10 @@ def link_target(url: str) -> str:
 
 def person_words(panel: conversations.PersonPanel, now: datetime, reader: tzinfo) -> str:
     """Both sides in one line."""
-    parts = [f"heard {text.counted(panel.mention_count, 'time')}", f"answered {text.counted(panel.answered_count, 'time')}"]
+    parts = [
+        f"heard {text.counted(panel.mention_count, 'time')}",
+        f"answered {text.counted(panel.answered_count, 'time')}",
+    ]
     if panel.since is not None:
         parts.append(f"since {panel.since.astimezone(reader):%b %Y}")
     if panel.followers is not None:
@@ -418,12 +537,24 @@ def show_memo(panel: conversations.PersonPanel) -> None:
     if state.opened("memo") != panel.person_id:
         if panel.memo:
             look.quote(panel.memo)
-        st.button("Edit note" if panel.memo else "Add a note", icon=":material/edit_note:", type="tertiary", key="memo_edit",
-                  on_click=state.open_up, args=("memo", panel.person_id))
+        st.button(
+            "Edit note" if panel.memo else "Add a note",
+            icon=":material/edit_note:",
+            type="tertiary",
+            key="memo_edit",
+            on_click=state.open_up,
+            args=("memo", panel.person_id),
+        )
         return
     with st.form("memo_form", border=False):
-        st.text_area("Note for colleagues", panel.memo, key=key, max_chars=2_000, height=90,
-                     placeholder="Prefers e-mail; waits for the GPX export.")
+        st.text_area(
+            "Note for colleagues",
+            panel.memo,
+            key=key,
+            max_chars=2_000,
+            height=90,
+            placeholder="Prefers e-mail; waits for the GPX export.",
+        )
         st.form_submit_button("Save note", on_click=_save_memo, args=(panel.person_id, key))
 
 
@@ -442,27 +573,55 @@ def show_history(panel: conversations.PersonPanel, view_id: int, now: datetime, 
     with st.container(border=True, key="history", gap="xsmall"):
         st.markdown("**Said before**")
         for place, line in enumerate(elsewhere[:12]):
-            who = "We" if line.ours else f":{look.COLOURS.get(line.sentiment or '', 'gray')}[{look.MARKS.get(line.sentiment or '', '●')}]"
-            st.markdown(f"{who} {look.grey(f'{text.at(line.at, now, reader)} · {line.platform_title}')}  \n{text.plain(line.text, 160)}")
-            st.button("Open", key=f"before_{place}_{line.conversation_id}", type="tertiary", on_click=_go,
-                      args=(line.conversation_id,), icon=":material/arrow_forward:")
+            who = (
+                "We"
+                if line.ours
+                else f":{look.COLOURS.get(line.sentiment or '', 'gray')}[{look.MARKS.get(line.sentiment or '', '●')}]"
+            )
+            st.markdown(
+                f"{who} {look.grey(f'{text.at(line.at, now, reader)} · {line.platform_title}')}  \n{text.plain(line.text, 160)}"
+            )
+            st.button(
+                "Open",
+                key=f"before_{place}_{line.conversation_id}",
+                type="tertiary",
+                on_click=_go,
+                args=(line.conversation_id,),
+                icon=":material/arrow_forward:",
+            )
 
 
-# Carry in ----------------------------------------------------------------------------------------------------------------
+# Carry in -------------------------------------------------------------------------------------------------------------
 
 
 @st.dialog("Add to feedback", icon=":material/lightbulb:", on_dismiss=lambda: state.close_up("carry"))
 def show_carry(mention_id: int, words: str, items: dict[int, str]) -> None:
     """A quote for the board: a new item, or one that stands there."""
-    where = st.segmented_control("Where to", ["New item", "Existing item"], default="New item", required=True,
-                                 key="carry_where", label_visibility="collapsed") if items else "New item"
-    quote = st.text_area("In their words", text.shorten(text.tidy(words), 1_000), key=f"carry_quote_{mention_id}", height=100)
+    where = (
+        st.segmented_control(
+            "Where to",
+            ["New item", "Existing item"],
+            default="New item",
+            required=True,
+            key="carry_where",
+            label_visibility="collapsed",
+        )
+        if items
+        else "New item"
+    )
+    quote = st.text_area(
+        "In their words", text.shorten(text.tidy(words), 1_000), key=f"carry_quote_{mention_id}", height=100
+    )
     if where == "New item":
-        title = st.text_input("Title", key=f"carry_title_{mention_id}", max_chars=200, placeholder="GPX export of routes")
+        title = st.text_input(
+            "Title", key=f"carry_title_{mention_id}", max_chars=200, placeholder="GPX export of routes"
+        )
         kind = st.pills("Kind", feedback.KINDS, default=feedback.KINDS[0], key="carry_kind", required=True)
         ready = bool(title.strip())
     else:
-        item_id = st.selectbox("Item", list(items), format_func=lambda one: text.shorten(text.tidy(items[one]), 100), key="carry_item")
+        item_id = st.selectbox(
+            "Item", list(items), format_func=lambda one: text.shorten(text.tidy(items[one]), 100), key="carry_item"
+        )
         ready = True
     if st.button("Add", type="primary", key="carry_add", disabled=False):
         if not ready:
@@ -479,7 +638,7 @@ def show_carry(mention_id: int, words: str, items: dict[int, str]) -> None:
             st.rerun()
 
 
-# Heartbeat ---------------------------------------------------------------------------------------------------------------
+# Heartbeat ------------------------------------------------------------------------------------------------------------
 
 
 def beat(view: conversations.ConversationView) -> None:
@@ -508,7 +667,9 @@ def _look_again(view: conversations.ConversationView) -> None:
         return
     if others:
         names = ", ".join(text.plain(name, 60) for name in others)
-        st.markdown(f":orange-badge[:material/visibility: {names} {'has' if len(others) == 1 else 'have'} this open too]")
+        st.markdown(
+            f":orange-badge[:material/visibility: {names} {'has' if len(others) == 1 else 'have'} this open too]"
+        )
     if changed:
         st.rerun()
 
@@ -526,6 +687,7 @@ def follow_way() -> None:
 
 def main() -> None:
     """Wires loaders and views."""
+    context.through_the_dashboard()
     state.take_rerun()
     follow_way()
     conversation_id = state.conversation_id()

@@ -10,15 +10,26 @@ from dialogue import feedback
 from dialogue.context import Actor, Context, Role
 from pages.parts import context, look, notices, state, text
 
-STATE_WORDS = {"new": "New", "reviewing": "Reviewing", "planned": "Planned", "shipped": "Shipped", "declined": "Declined"}
-KIND_BADGES = {"idea": ("blue", ":material/lightbulb:"), "need": ("violet", ":material/volunteer_activism:"),
-               "defect": ("red", ":material/bug_report:")}
-EMPTY = ("Nothing stands on the board yet. Open a conversation and choose *Add to feedback* below what somebody said, "
-         "or add an item here.")
+STATE_WORDS = {
+    "new": "New",
+    "reviewing": "Reviewing",
+    "planned": "Planned",
+    "shipped": "Shipped",
+    "declined": "Declined",
+}
+KIND_BADGES = {
+    "idea": ("blue", ":material/lightbulb:"),
+    "need": ("violet", ":material/volunteer_activism:"),
+    "defect": ("red", ":material/bug_report:"),
+}
+EMPTY = (
+    "Nothing stands on the board yet. Open a conversation and choose *Add to feedback* below what somebody said, "
+    "or add an item here."
+)
 Board = dict[str, tuple[feedback.ItemCard, ...]]
 
 
-# Loader: never draws -----------------------------------------------------------------------------------------------------
+# Loader: never draws --------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(ttl=60, max_entries=50, show_spinner=False)
@@ -27,7 +38,7 @@ def load_board(scope: context.Scope, _ctx: Context, _person: Actor) -> Board:
     return feedback.board(_ctx, _person)
 
 
-# Views: never load -------------------------------------------------------------------------------------------------------
+# Views: never load ----------------------------------------------------------------------------------------------------
 
 
 def show_top(board: Board) -> str | None:
@@ -36,15 +47,29 @@ def show_top(board: Board) -> str | None:
     open_items = sum(len(items) for name, items in board.items() if name not in ("shipped", "declined"))
     left, right = st.columns([0.7, 0.3], vertical_alignment="center")
     with left:
-        look.heading("Feedback", f"{text.counted(open_items, 'open item')}, backed by "
-                                 f"{text.counted(asked, 'person who asked', 'people who asked')}.")
+        look.heading(
+            "Feedback",
+            f"{text.counted(open_items, 'open item')}, backed by "
+            f"{text.counted(asked, 'person who asked', 'people who asked')}.",
+        )
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         if context.may(Role.PRODUCT):
-            st.button("Add an item", icon=":material/add:", type="primary", key="add_item", on_click=state.open_up,
-                      args=("item_form", "new"))
+            st.button(
+                "Add an item",
+                icon=":material/add:",
+                type="primary",
+                key="add_item",
+                on_click=state.open_up,
+                args=("item_form", "new"),
+            )
     counts = {name: len(board.get(name, ())) for name in feedback.STATES}
     chosen = st.segmented_control(
-        "Show", ["all", *feedback.STATES], default="all", required=True, key="board_state", label_visibility="collapsed",
+        "Show",
+        ["all", *feedback.STATES],
+        default="all",
+        required=True,
+        key="board_state",
+        label_visibility="collapsed",
         format_func=lambda name: "All" if name == "all" else f"{STATE_WORDS.get(name, name)} {counts[name]}",
     )
     return None if chosen in (None, "all") else chosen
@@ -76,16 +101,26 @@ def show_card(item: feedback.ItemCard, now: datetime) -> None:
     with st.container(border=True, key=f"item-{item.id}", gap="xsmall"):
         st.markdown(f"**{text.plain(item.title, 120)}**")
         words = text.counted(item.askers, "person asked", "people asked") if item.askers else "nobody linked yet"
-        st.markdown(look.badge(item.kind, colour, icon) + " " + look.grey(words)
-                    + (" " + look.badge("sample", "violet") if item.sample else ""))
+        st.markdown(
+            look.badge(item.kind, colour, icon)
+            + " "
+            + look.grey(words)
+            + (" " + look.badge("sample", "gray", ":material/science:") if item.sample else "")
+        )
         if item.quotes:
             st.caption(f"“{text.plain(item.quotes[0].text, 140)}”")
         if item.reason:
             st.caption(f":material/info: {text.plain(item.reason, 140)}")
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("Open", key=f"open_item_{item.id}", type="tertiary", icon=":material/open_in_full:",
-                      on_click=state.open_up, args=("item", item.id))
-            st.caption(text.ago(item.changed_at, now))
+            st.button(
+                "Open",
+                key=f"open_item_{item.id}",
+                type="tertiary",
+                icon=":material/open_in_full:",
+                on_click=state.open_up,
+                args=("item", item.id),
+            )
+            st.markdown(look.small(text.ago(item.changed_at, now)))
 
 
 @st.dialog("Feedback item", width="large", icon=":material/lightbulb:", on_dismiss=lambda: state.close_up("item"))
@@ -110,10 +145,19 @@ def show_item(item: feedback.ItemCard, now: datetime) -> None:
 def show_move(item: feedback.ItemCard) -> None:
     """Where it stands, and why, in words for those who asked."""
     with st.form(f"move_{item.id}", border=True):
-        target = st.pills("Stands at", feedback.STATES, default=item.state, required=True,
-                          format_func=lambda name: STATE_WORDS.get(name, name))
-        reason = st.text_input("Why, in words for those who asked", item.reason, max_chars=1_000,
-                               placeholder="In the spring release; or why we will not do it")
+        target = st.pills(
+            "Stands at",
+            feedback.STATES,
+            default=item.state,
+            required=True,
+            format_func=lambda name: STATE_WORDS.get(name, name),
+        )
+        reason = st.text_input(
+            "Why, in words for those who asked",
+            item.reason,
+            max_chars=1_000,
+            placeholder="In the spring release; or why we will not do it",
+        )
         if st.form_submit_button("Move", icon=":material/arrow_forward:", type="primary"):
             with look.telling_errors():
                 feedback.move(context.ctx(), context.actor(), item.id, target, reason)
@@ -127,12 +171,25 @@ def show_quote(item: feedback.ItemCard, quote: feedback.Quote, now: datetime) ->
     with st.container(border=True, key=f"quote-{item.id}-{quote.mention_id}", gap="xsmall"):
         look.quote(quote.text, limit=600, key=f"quote_{item.id}_{quote.mention_id}")
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{text.plain(quote.author_name, 80)} · {text.plain(quote.platform_title, 40)} · {text.ago(quote.at, now)}")
-            st.button("Conversation", key=f"to_{item.id}_{quote.mention_id}", type="tertiary", icon=":material/forum:",
-                      on_click=_to_conversation, args=(quote.conversation_id,))
+            st.markdown(look.small(f"{quote.author_name} · {quote.platform_title} · {text.ago(quote.at, now)}"))
+            st.button(
+                "Conversation",
+                key=f"to_{item.id}_{quote.mention_id}",
+                type="tertiary",
+                icon=":material/forum:",
+                on_click=_to_conversation,
+                args=(quote.conversation_id,),
+            )
             if context.may(Role.PRODUCT):
-                st.button("Take off", key=f"off_{item.id}_{quote.mention_id}", type="tertiary", icon=":material/link_off:",
-                          help="This quote no longer backs the item", on_click=_detach, args=(item.id, quote.mention_id))
+                st.button(
+                    "Take off",
+                    key=f"off_{item.id}_{quote.mention_id}",
+                    type="tertiary",
+                    icon=":material/link_off:",
+                    help="This quote no longer backs the item",
+                    on_click=_detach,
+                    args=(item.id, quote.mention_id),
+                )
 
 
 def show_edit(item: feedback.ItemCard) -> None:
@@ -184,6 +241,7 @@ def _detach(item_id: int, mention_id: int) -> None:
 
 def main() -> None:
     """Wires loader and views."""
+    context.through_the_dashboard()
     going_to = state.opened("conversation_from_feedback")
     if going_to is not None:
         state.close_up("conversation_from_feedback")

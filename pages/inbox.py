@@ -36,7 +36,7 @@ class Model:
     to_approve: tuple[replies.ReplyView, ...]
 
 
-# Loaders: never draw -----------------------------------------------------------------------------------------------------
+# Loaders: never draw --------------------------------------------------------------------------------------------------
 
 
 def load(person: Actor, filters: inbox.Filters, after: str | None) -> Model:
@@ -71,7 +71,7 @@ def load_facets(scope: context.Scope, _ctx: Context) -> inbox.Facets:
     return inbox.facets(_ctx)
 
 
-# Views: never load -------------------------------------------------------------------------------------------------------
+# Views: never load ----------------------------------------------------------------------------------------------------
 
 
 def show_top(model: Model) -> None:
@@ -80,15 +80,33 @@ def show_top(model: Model) -> None:
     with left:
         waiting = model.counts.get("needs_answer", 0)
         words = f"{text.counted(waiting, 'conversation needs', 'conversations need')} an answer."
-        st.markdown(f"# Inbox :small[:gray[{text.plain(words) if waiting else 'Everything is answered.'}]]", anchors=False)
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="title"):
+            st.markdown("# Inbox", anchors=False, width="content")
+            st.markdown(look.small(words if waiting else "Everything is answered."), width="content")
     with right:
         st.session_state["search"] = model.filters.search
-        st.text_input("Search", key="search", type="search", icon=":material/search:", label_visibility="collapsed",
-                      placeholder="Search: delivery AND (late OR lost) -refund author:jane", max_chars=500,
-                      on_change=_changed, args=("search", "search"))
+        st.text_input(
+            "Search",
+            key="search",
+            type="search",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            placeholder="Search: delivery AND (late OR lost) -refund author:jane",
+            max_chars=500,
+            on_change=_changed,
+            args=("search", "search"),
+        )
     st.session_state["view"] = model.filters.view
-    st.segmented_control("View", inbox.VIEWS, key="view", required=True, label_visibility="collapsed",
-                         format_func=lambda view: _view_words(view, model.counts), on_change=_changed, args=("view", "view"))
+    st.segmented_control(
+        "View",
+        inbox.VIEWS,
+        key="view",
+        required=True,
+        label_visibility="collapsed",
+        format_func=lambda view: _view_words(view, model.counts),
+        on_change=_changed,
+        args=("view", "view"),
+    )
     show_filters(model)
     if model.problem:
         st.error(text.plain_lines(model.problem), icon=":material/search_off:")
@@ -103,35 +121,66 @@ def show_filters(model: Model) -> None:
     """One row; each choice goes to the address bar at once."""
     chosen, facets = model.filters, model.facets
     with st.container(horizontal=True, key="filters", gap="xsmall"):
-        _choose("source_id", "Source", "All sources", {one: label for one, label in facets.sources}, chosen.source_id)
-        _choose_many("sentiment", "Mood", {one: f"{look.MARKS[one]} {one}" for one in state.SENTIMENTS}, chosen.sentiment)
+        _choose("source_id", "Source", "All sources", dict(facets.sources), chosen.source_id)
+        _choose_many(
+            "sentiment", "Mood", {one: f"{look.MARKS[one]} {one}" for one in state.SENTIMENTS}, chosen.sentiment
+        )
         _choose_many("intent", "Intent", {one: one for one in state.INTENTS}, chosen.intent)
         _choose_many("topics", "Topic", {one: one for one in facets.topics}, chosen.topics)
-        people = {"me": "Me", "nobody": "Nobody", **{one: name for one, name in facets.colleagues}}
+        people = {"me": "Me", "nobody": "Nobody", **dict(facets.colleagues)}
         _choose("assignee", "Assigned to", "Anyone", people, chosen.assignee)
         if chosen.day:
-            st.button(_day_words(chosen.day), icon=":material/close:", key="clear_day", help="Show all days",
-                      on_click=state.change_filters, kwargs={"day": None})
+            st.button(
+                _day_words(chosen.day),
+                icon=":material/close:",
+                key="clear_day",
+                help="Show all days",
+                on_click=state.change_filters,
+                kwargs={"day": None},
+            )
         if chosen != inbox.Filters(view=chosen.view):
-            st.button("Clear", icon=":material/filter_alt_off:", type="tertiary", key="clear_filters",
-                      on_click=_clear, args=(chosen.view,))
+            st.button(
+                "Clear",
+                icon=":material/filter_alt_off:",
+                type="tertiary",
+                key="clear_filters",
+                on_click=_clear,
+                args=(chosen.view,),
+            )
 
 
 def _choose(field: str, label: str, anything: str, options: dict, value: object) -> None:
     key = f"filter_{field}"
     st.session_state[key] = value if value in options else None
-    st.selectbox(label, [None, *options], key=key, label_visibility="collapsed", width=150,
-                 format_func=lambda one: anything if one is None else text.shorten(text.tidy(str(options[one])), 60),
-                 on_change=_changed, args=(field, key))
+    st.selectbox(
+        label,
+        list(options),
+        index=None,
+        placeholder=anything,
+        key=key,
+        label_visibility="collapsed",
+        width=150,
+        format_func=lambda one: text.shorten(text.tidy(str(options[one])), 60),
+        on_change=_changed,
+        args=(field, key),
+    )
 
 
 def _choose_many(field: str, label: str, options: dict[str, str], value: tuple[str, ...]) -> None:
     key = f"filter_{field}"
     words = dict(options) | {one: one for one in value if one not in options}
     st.session_state[key] = list(value)
-    st.multiselect(label, list(words), key=key, label_visibility="collapsed", width=170, placeholder=f"Any {label.lower()}",
-                   format_func=lambda one: text.shorten(text.tidy(words.get(one, one)), 60),
-                   on_change=_changed, args=(field, key))
+    st.multiselect(
+        label,
+        list(words),
+        key=key,
+        label_visibility="collapsed",
+        width=170,
+        placeholder=f"Any {label.lower()}",
+        format_func=lambda one: text.shorten(text.tidy(words.get(one, one)), 60),
+        on_change=_changed,
+        args=(field, key),
+    )
 
 
 def _day_words(days: tuple[date, date]) -> str:
@@ -172,18 +221,33 @@ def show_bulk(ids: tuple[int, ...], model: Model) -> None:
     chosen = state.ticked(ids)
     with st.container(horizontal=True, vertical_alignment="center", key="bulk", gap="small"):
         st.session_state["tick_all"] = len(chosen) == len(ids)
-        st.checkbox(f"{len(chosen)} chosen" if chosen else "Choose all on this page", key="tick_all",
-                    on_change=lambda: state.tick(ids, st.session_state["tick_all"]))
+        st.checkbox(
+            f"{len(chosen)} chosen" if chosen else "Choose all on this page",
+            key="tick_all",
+            on_change=lambda: state.tick(ids, st.session_state["tick_all"]),
+        )
         if not chosen:
+            look.sample_banner(any(card.sample for card in model.page.cards))
             return
         st.button(f"Close {len(chosen)}", icon=":material/done_all:", key="bulk_close", on_click=_close, args=(chosen,))
         if any(card.state == "closed" for card in model.page.cards if card.conversation_id in chosen):
             st.button("Reopen", icon=":material/replay:", key="bulk_reopen", on_click=_reopen, args=(chosen,))
-        names = {None: "Nobody", **{one: name for one, name in model.facets.colleagues}}
-        picked = st.menu_button("Assign to", list(names), icon=":material/person_add:", key="bulk_assign",
-                                format_func=lambda one: text.plain(names[one], 60))
-        st.button("Mark unread", icon=":material/mark_email_unread:", key="bulk_unread", type="tertiary",
-                  on_click=_mark_unread, args=(chosen,))
+        names = {None: "Nobody", **dict(model.facets.colleagues)}
+        picked = st.menu_button(
+            "Assign to",
+            list(names),
+            icon=":material/person_add:",
+            key="bulk_assign",
+            format_func=lambda one: text.plain(names[one], 60),
+        )
+        st.button(
+            "Mark unread",
+            icon=":material/mark_email_unread:",
+            key="bulk_unread",
+            type="tertiary",
+            on_click=_mark_unread,
+            args=(chosen,),
+        )
     pressed = st.session_state.get("bulk_assign")
     if pressed is not None or picked is not None:
         _assign(chosen, picked)
@@ -223,18 +287,31 @@ def show_card(card: inbox.Card, ids: tuple[int, ...], now: datetime, person: Act
     one = card.conversation_id
     with st.container(key=f"card-{one}", horizontal=True):
         if person.role >= Role.RESPONDER:
-            st.checkbox(f"Choose the conversation with {text.plain(card.author_name, 60)}", key=state.tick_key(one),
-                        label_visibility="collapsed", width="content")
+            st.checkbox(
+                f"Choose the conversation with {text.plain(card.author_name, 60)}",
+                key=state.tick_key(one),
+                label_visibility="collapsed",
+                width="content",
+            )
         with st.container(key=f"said-{one}"):
             st.markdown(card_line(card, now))
-            st.text(text.shorten(" ".join(text.tidy(f"{card.title}: {card.text}" if card.title else card.text).split()), 400))
+            st.text(
+                text.shorten(
+                    " ".join(text.tidy(f"{card.title}: {card.text}" if card.title else card.text).split()), 400
+                )
+            )
         with st.container(key=f"does-{one}", horizontal=True, width="content", vertical_alignment="center"):
             tags.correct(card.mention_id, card.sentiment, card.intent, card.topics, card.corrected, topics)
             answers = card.answerable and person.role >= Role.RESPONDER and card.state != "closed"
-            st.button("Answer" if answers else "Open", key=f"open_{one}", on_click=_open, args=(one, ids),
-                      type="primary" if answers and overdue(card, now) else "secondary",
-                      icon=":material/reply:" if answers else ":material/chat_bubble:",
-                      help=text.plain(card.answer_note) or None)
+            st.button(
+                "Answer" if answers else "Open",
+                key=f"open_{one}",
+                on_click=_open,
+                args=(one, ids),
+                type="primary" if answers and overdue(card, now) else "secondary",
+                icon=":material/reply:" if answers else ":material/chat_bubble:",
+                help=text.plain(card.answer_note) or None,
+            )
 
 
 def overdue(card: inbox.Card, now: datetime) -> bool:
@@ -270,7 +347,7 @@ def card_badges(card: inbox.Card, now: datetime) -> list[str]:
     if card.uncertain:
         found.append(look.badge("tags uncertain", "gray", ":material/help:"))
     if card.sample:
-        found.append(look.badge("sample", "violet", ":material/science:"))
+        found.append(look.badge("sample", "gray", ":material/science:"))
     return found
 
 
@@ -286,8 +363,14 @@ def show_paging(page: inbox.InboxPage, company: str) -> None:
             st.button("Newest", icon=":material/first_page:", key="newest", on_click=state.go_newest, type="tertiary")
             st.button("Newer", icon=":material/chevron_left:", key="newer", on_click=state.go_newer)
         if page.next:
-            st.button("Older", icon=":material/chevron_right:", icon_position="right", key="older",
-                      on_click=state.go_older, args=(page.next,))
+            st.button(
+                "Older",
+                icon=":material/chevron_right:",
+                icon_position="right",
+                key="older",
+                on_click=state.go_older,
+                args=(page.next,),
+            )
 
 
 @st.fragment(run_every=EVERY_SECONDS)
@@ -306,8 +389,12 @@ def show_to_approve(waiting: tuple[replies.ReplyView, ...]) -> None:
     """For approvers: what others wrote and what waits for a yes."""
     if not waiting:
         return
-    with st.expander(f"{text.counted(len(waiting), 'reply waits', 'replies wait')} for your approval",
-                     icon=":material/approval:", key="to_approve", on_change="rerun") as box:
+    with st.expander(
+        f"{text.counted(len(waiting), 'reply waits', 'replies wait')} for your approval",
+        icon=":material/approval:",
+        key="to_approve",
+        on_change="rerun",
+    ) as box:
         if box.open:
             for view in waiting:
                 _show_waiting_reply(view)
@@ -318,10 +405,17 @@ def _show_waiting_reply(view: replies.ReplyView) -> None:
         st.caption(f"{text.plain(view.author_name, 60)} wants to send:")
         look.quote(view.text, key=f"approve_{view.id}")
         with st.container(horizontal=True):
-            st.button("Approve and send", type="primary", key=f"approve_{view.id}", on_click=_decide, args=(view.id, True))
+            st.button(
+                "Approve and send", type="primary", key=f"approve_{view.id}", on_click=_decide, args=(view.id, True)
+            )
             st.button("Send back", key=f"reject_{view.id}", on_click=_decide, args=(view.id, False))
-            st.button("Open", type="tertiary", key=f"approve_open_{view.id}", on_click=_open,
-                      args=(view.conversation_id, (view.conversation_id,)))
+            st.button(
+                "Open",
+                type="tertiary",
+                key=f"approve_open_{view.id}",
+                on_click=_open,
+                args=(view.conversation_id, (view.conversation_id,)),
+            )
 
 
 def _decide(reply_id: int, yes: bool) -> None:
@@ -332,6 +426,7 @@ def _decide(reply_id: int, yes: bool) -> None:
 
 def main() -> None:
     """Wires loaders and views."""
+    context.through_the_dashboard()
     going_to = state.opened("conversation_now")
     if going_to is not None:
         state.close_up("conversation_now")
@@ -341,7 +436,6 @@ def main() -> None:
         model = load(person, filters, state.cursor())
         notices.show()
         show_top(model)
-        look.sample_banner(any(card.sample for card in model.page.cards))
         show_to_approve(model.to_approve)
         if state.cursor() is None and not model.problem:
             show_news(filters, tuple((card.conversation_id, card.version) for card in model.page.cards))

@@ -21,11 +21,17 @@ HEALTH = {
     "removing": ("gray", ":material/delete:"),
 }
 EMPTY = "Nothing is listened to yet. Connect the first source: **news feeds** and **Hacker News** need no key."
-RUN_WORDS = {"ok": "new mentions", "unchanged": "nothing new", "transient": "will try again", "terminal": "needs you",
-             "crash": "a fault of ours", "running": "running"}
+RUN_WORDS = {
+    "ok": "new mentions",
+    "unchanged": "nothing new",
+    "transient": "will try again",
+    "terminal": "needs you",
+    "crash": "a fault of ours",
+    "running": "running",
+}
 
 
-# Loaders: never draw -----------------------------------------------------------------------------------------------------
+# Loaders: never draw --------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(ttl=10, max_entries=50, show_spinner=False)
@@ -40,7 +46,7 @@ def load_accounts(scope: context.Scope, _ctx: Context, _person: Actor) -> list[s
     return sources.accounts(_ctx, _person)
 
 
-# The list ----------------------------------------------------------------------------------------------------------------
+# The list -------------------------------------------------------------------------------------------------------------
 
 
 def show_top(found: list[sources.SourceView], admin: bool) -> None:
@@ -51,7 +57,14 @@ def show_top(found: list[sources.SourceView], admin: bool) -> None:
     if admin:
         with right, st.container(horizontal=True, horizontal_alignment="right"):
             st.button("Accounts", icon=":material/key:", key="accounts", on_click=_toggle, args=("accounts_list",))
-            st.button("Add a source", icon=":material/add:", type="primary", key="add_source", on_click=_toggle, args=("adding",))
+            st.button(
+                "Add a source",
+                icon=":material/add:",
+                type="primary",
+                key="add_source",
+                on_click=_toggle,
+                args=("adding",),
+            )
 
 
 def top_words(found: list[sources.SourceView]) -> str:
@@ -78,8 +91,10 @@ def show_source(one: sources.SourceView, admin: bool, now: datetime) -> None:
     with st.container(border=True, key=f"source-{one.id}"):
         left, right = st.columns([0.72, 0.28], vertical_alignment="center")
         with left:
-            st.markdown(f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} {look.badge(one.health, colour, icon)}"
-                        + (" " + look.badge("sample", "violet", ":material/science:") if one.sample else ""))
+            st.markdown(
+                f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} {look.badge(one.health, colour, icon)}"
+                + (" " + look.badge("sample", "gray", ":material/science:") if one.sample else "")
+            )
             st.markdown(text.plain(one.words, 400))
             if one.what_to_do:
                 st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
@@ -87,8 +102,15 @@ def show_source(one: sources.SourceView, admin: bool, now: datetime) -> None:
             if admin and not one.sample:
                 show_source_actions(one)
         with right:
-            st.metric("in 24 h", text.number(one.last_24h), f"{text.number(one.total)} in all", delta_color="off",
-                      delta_arrow="off", chart_data=list(one.sparkline) if any(one.sparkline) else None, chart_type="bar")
+            st.metric(
+                "in 24 h",
+                text.number(one.last_24h),
+                f"{text.number(one.total)} in all",
+                delta_color="off",
+                delta_arrow="off",
+                chart_data=list(one.sparkline) if any(one.sparkline) else None,
+                chart_type="bar",
+            )
 
 
 def source_words(one: sources.SourceView) -> str:
@@ -111,20 +133,56 @@ def show_source_actions(one: sources.SourceView) -> None:
     """Pause, run, rename, look at the last runs, remove."""
     with st.container(horizontal=True, key=f"source-actions-{one.id}", gap="xsmall"):
         if one.state == "paused":
-            st.button("Go on", icon=":material/play_arrow:", type="tertiary", key=f"resume_{one.id}",
-                      on_click=_act, args=(sources.resume, one.id, f"{one.label} listens again."))
+            st.button(
+                "Go on",
+                icon=":material/play_arrow:",
+                type="tertiary",
+                key=f"resume_{one.id}",
+                on_click=_act,
+                args=(sources.resume, one.id, f"{one.label} listens again."),
+            )
         elif one.state == "active":
-            st.button("Pause", icon=":material/pause:", type="tertiary", key=f"pause_{one.id}",
-                      on_click=_act, args=(sources.pause, one.id, f"{one.label} is paused."))
-            st.button("Run now", icon=":material/refresh:", type="tertiary", key=f"run_{one.id}",
-                      on_click=_act, args=(sources.run_now, one.id, f"{one.label} is asked now."))
-        st.button("Last runs", icon=":material/list:", type="tertiary", key=f"runs_{one.id}", on_click=state.open_up,
-                  args=("runs", one.id))
-        st.button("Rename", icon=":material/edit:", type="tertiary", key=f"rename_{one.id}", on_click=state.open_up,
-                  args=("rename", one.id))
+            st.button(
+                "Pause",
+                icon=":material/pause:",
+                type="tertiary",
+                key=f"pause_{one.id}",
+                on_click=_act,
+                args=(sources.pause, one.id, f"{one.label} is paused."),
+            )
+            st.button(
+                "Run now",
+                icon=":material/refresh:",
+                type="tertiary",
+                key=f"run_{one.id}",
+                on_click=_act,
+                args=(sources.run_now, one.id, f"{one.label} is asked now."),
+            )
+        st.button(
+            "Last runs",
+            icon=":material/list:",
+            type="tertiary",
+            key=f"runs_{one.id}",
+            on_click=state.open_up,
+            args=("runs", one.id),
+        )
+        st.button(
+            "Rename",
+            icon=":material/edit:",
+            type="tertiary",
+            key=f"rename_{one.id}",
+            on_click=state.open_up,
+            args=("rename", one.id),
+        )
         if one.state != "removing":
-            st.button("Remove", icon=":material/delete:", type="tertiary", key=f"remove_{one.id}", on_click=state.open_up,
-                      args=("remove", one.id))
+            st.button(
+                "Remove",
+                icon=":material/delete:",
+                type="tertiary",
+                key=f"remove_{one.id}",
+                on_click=state.open_up,
+                args=("remove", one.id),
+            )
 
 
 def _act(action: Any, source_id: int, words: str) -> None:
@@ -142,8 +200,10 @@ def show_runs(one: sources.SourceView, runs: list[sources.RunView], now: datetim
     for run in runs:
         counts = f"{run.new:,} new · {run.edited:,} edited · {run.seen:,} seen again"
         rejected = f" · {run.rejected:,} rejected" if run.rejected else ""
-        st.markdown(f"{look.grey(text.ago(run.started_at, now))} **{text.plain(RUN_WORDS.get(run.outcome, run.outcome))}** "
-                    f"{look.grey(counts + rejected)}")
+        st.markdown(
+            f"{look.grey(text.ago(run.started_at, now))} **{text.plain(RUN_WORDS.get(run.outcome, run.outcome))}** "
+            f"{look.grey(counts + rejected)}"
+        )
         if run.error:
             st.caption(text.plain(run.error, 500))
         for rejection in run.rejections[:5]:
@@ -182,7 +242,7 @@ def show_remove(one: sources.SourceView) -> None:
             st.rerun()
 
 
-# A new source ------------------------------------------------------------------------------------------------------------
+# A new source ---------------------------------------------------------------------------------------------------------
 
 
 def show_adding(platforms: list[sources.PlatformInfo], owned: list[sources.AccountView]) -> None:
@@ -190,8 +250,15 @@ def show_adding(platforms: list[sources.PlatformInfo], owned: list[sources.Accou
     with st.container(border=True, key="adding"):
         st.markdown("**Connect a source**")
         titles = {one.platform: one for one in platforms}
-        chosen = st.pills("Where", list(titles), format_func=lambda name: text.plain(titles[name].title, 60), key="add_platform",
-                          required=True, default=next(iter(titles), None), label_visibility="collapsed")
+        chosen = st.pills(
+            "Where",
+            list(titles),
+            format_func=lambda name: text.plain(titles[name].title, 60),
+            key="add_platform",
+            required=True,
+            default=next(iter(titles), None),
+            label_visibility="collapsed",
+        )
         if chosen is None:
             return
         info = titles[chosen]
@@ -222,8 +289,12 @@ def show_account_choice(info: sources.PlatformInfo, owned: list[sources.AccountV
     if not info.key_needed:
         options = {None: "No account: listen only"} | options
     options[-1] = "New account …"
-    chosen = st.selectbox("Account", list(options), format_func=lambda one: text.shorten(text.tidy(options[one]), 100),
-                          key=f"add_account_{info.platform}_{len(owned)}")
+    chosen = st.selectbox(
+        "Account",
+        list(options),
+        format_func=lambda one: text.shorten(text.tidy(options[one]), 100),
+        key=f"add_account_{info.platform}_{len(owned)}",
+    )
     if chosen == -1:
         show_account_form(info)
         return None, False
@@ -244,22 +315,38 @@ def show_account_form(info: sources.PlatformInfo) -> None:
         st.caption(":material/lock: Kept encrypted. A secret is never shown again.")
         label = st.text_input("Name of this account here", max_chars=100, placeholder=f"Our {info.title}")
         values = {
-            one.name: st.text_input(one.label + ("" if one.required else " (optional)"), one.default, help=one.help or None,
-                                    type="password" if one.secret else "default", autocomplete="off")
+            one.name: st.text_input(
+                one.label + ("" if one.required else " (optional)"),
+                one.default,
+                help=one.help or None,
+                type="password" if one.secret else "default",
+                autocomplete="off",
+            )
             for one in info.credentials
         }
         base_url = st.text_input("Server address (optional)", placeholder="only where it is not the platform's own")
         if st.form_submit_button("Save and test", type="primary"):
             with look.telling_errors():
-                account_id = sources.save_account(context.ctx(), context.actor(), info.platform, label, base_url.strip() or None, values)
-                state.set_request("account_test", sources.request_account_test(context.ctx(), context.actor(), account_id))
+                account_id = sources.save_account(
+                    context.ctx(), context.actor(), info.platform, label, base_url.strip() or None, values
+                )
+                state.set_request(
+                    "account_test", sources.request_account_test(context.ctx(), context.actor(), account_id)
+                )
                 st.rerun()
 
 
 def show_account_test(account_id: int) -> None:
     """The Test button and what the platform said."""
     if state.request("account_test") is None:
-        st.button("Test this account", icon=":material/network_check:", key="test_account", type="tertiary", on_click=_test, args=(account_id,))
+        st.button(
+            "Test this account",
+            icon=":material/network_check:",
+            key="test_account",
+            type="tertiary",
+            on_click=_test,
+            args=(account_id,),
+        )
     notices.wait_for("account_test")
 
 
@@ -273,20 +360,50 @@ def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
     modes = {one.name: one for one in info.modes}
     name = next(iter(modes))
     if len(modes) > 1:
-        name = st.segmented_control("What", list(modes), format_func=lambda one: text.plain(modes[one].label, 60), default=name,
-                                    required=True, key=f"add_mode_{info.platform}", label_visibility="collapsed") or name
+        name = (
+            st.segmented_control(
+                "What",
+                list(modes),
+                format_func=lambda one: text.plain(modes[one].label, 60),
+                default=name,
+                required=True,
+                key=f"add_mode_{info.platform}",
+                label_visibility="collapsed",
+            )
+            or name
+        )
     mode = modes[name]
     query = ""
     if mode.query_label:
-        query = st.text_input(mode.query_label, key=f"add_query_{info.platform}_{name}", help=mode.help or None, max_chars=1_000,
-                              placeholder=info.search_syntax or None)
-    label = st.text_input("Name of this source here", key=f"add_label_{info.platform}_{name}", max_chars=100,
-                          placeholder=query or mode.label)
+        query = st.text_input(
+            mode.query_label,
+            key=f"add_query_{info.platform}_{name}",
+            help=mode.help or None,
+            max_chars=1_000,
+            placeholder=info.search_syntax or None,
+        )
+    label = st.text_input(
+        "Name of this source here",
+        key=f"add_label_{info.platform}_{name}",
+        max_chars=100,
+        placeholder=query or mode.label,
+    )
     with st.container(horizontal=True, key="add-buttons"):
-        st.button("Look what it finds", icon=":material/visibility:", key="look",
-                  on_click=_look, args=(info.platform, query, name, account_id))
-        st.button("Add it", icon=":material/add:", type="primary", key="add_go",
-                  on_click=_add, args=(info.platform, query, name, label.strip() or query or mode.label, account_id))
+        st.button(
+            "Look what it finds",
+            icon=":material/visibility:",
+            key="look",
+            on_click=_look,
+            args=(info.platform, query, name, account_id),
+        )
+        st.button(
+            "Add it",
+            icon=":material/add:",
+            type="primary",
+            key="add_go",
+            on_click=_add,
+            args=(info.platform, query, name, label.strip() or query or mode.label, account_id),
+        )
     notices.wait_for("preview", done=show_found)
 
 
@@ -298,13 +415,17 @@ def show_found(view: requests.RequestView) -> None:
         if not posts:
             st.caption("Nothing was found. Try fewer or other words.")
         for post in posts[:8]:
-            st.markdown(f"**{text.plain(str(post.get('author', '')), 60)}** {look.grey(str(post.get('when', '')))}  \n"
-                        + text.plain(str(post.get("text", "")), 240))
+            st.markdown(
+                f"**{text.plain(str(post.get('author', '')), 60)}** {look.grey(str(post.get('when', '')))}  \n"
+                + text.plain(str(post.get("text", "")), 240)
+            )
 
 
 def _look(platform: str, query: str, mode: str, account_id: int | None) -> None:
     with look.telling_errors_later():
-        state.set_request("preview", sources.request_preview(context.ctx(), context.actor(), platform, query, mode, account_id))
+        state.set_request(
+            "preview", sources.request_preview(context.ctx(), context.actor(), platform, query, mode, account_id)
+        )
 
 
 def _add(platform: str, query: str, mode: str, label: str, account_id: int | None) -> None:
@@ -315,7 +436,7 @@ def _add(platform: str, query: str, mode: str, label: str, account_id: int | Non
         state.tell(f"{label} listens now. The first mentions appear within a minute.")
 
 
-# Accounts ----------------------------------------------------------------------------------------------------------------
+# Accounts -------------------------------------------------------------------------------------------------------------
 
 
 def show_accounts(owned: list[sources.AccountView]) -> None:
@@ -325,19 +446,37 @@ def show_accounts(owned: list[sources.AccountView]) -> None:
         if not owned:
             st.caption("None yet. An account is made while a source is added.")
         for one in owned:
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"account-{one.id}"):
-                st.markdown(f"**{text.plain(one.label, 80)}** {look.grey(' · '.join(filter(None, (one.platform_title, one.handle))))}  \n"
-                            + look.grey(one.check_words or "not checked yet"))
+            with st.container(
+                horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"account-{one.id}"
+            ):
+                st.markdown(
+                    f"**{text.plain(one.label, 80)}** {look.grey(' · '.join(filter(None, (one.platform_title, one.handle))))}  \n"
+                    + look.grey(one.check_words or "not checked yet")
+                )
                 with st.container(horizontal=True, width="content"):
-                    st.button("Test", key=f"account_test_{one.id}", type="tertiary", icon=":material/network_check:", on_click=_test, args=(one.id,))
-                    st.button("Remove", key=f"account_remove_{one.id}", type="tertiary", icon=":material/delete:",
-                              on_click=_act, args=(sources.remove_account, one.id, "The account is gone from here."))
+                    st.button(
+                        "Test",
+                        key=f"account_test_{one.id}",
+                        type="tertiary",
+                        icon=":material/network_check:",
+                        on_click=_test,
+                        args=(one.id,),
+                    )
+                    st.button(
+                        "Remove",
+                        key=f"account_remove_{one.id}",
+                        type="tertiary",
+                        icon=":material/delete:",
+                        on_click=_act,
+                        args=(sources.remove_account, one.id, "The account is gone from here."),
+                    )
         if not state.opened("adding"):
             notices.wait_for("account_test")
 
 
 def main() -> None:
     """Wires loaders and views."""
+    context.through_the_dashboard()
     person, now = context.actor(), context.now()
     admin = person.role >= Role.ADMIN
     with look.telling_errors():
@@ -352,7 +491,10 @@ def main() -> None:
         if admin and (state.opened("adding") or upload.waiting()):
             show_adding(sources.platforms(ctx), load_accounts(scope, ctx, person))
         if not found and not state.opened("adding"):
-            look.nothing(EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.", ":material/podcasts:")
+            look.nothing(
+                EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.",
+                ":material/podcasts:",
+            )
         for one in found:
             show_source(one, admin, now)
         show_dialogs(found, now)

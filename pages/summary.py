@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from dialogue import measures, sample
+from dialogue import measures, platforms, sample
 from dialogue.context import Actor, Context, Role
 from dialogue.inbox import Filters
 from pages.parts import charts, context, look, notices, state, text
@@ -15,7 +15,7 @@ from pages.parts import charts, context, look, notices, state, text
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
 
 
-# Loaders: never draw -----------------------------------------------------------------------------------------------------
+# Loaders: never draw --------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(ttl=60, max_entries=50, show_spinner=False)
@@ -42,7 +42,7 @@ def no_formula(cell: str) -> str:
     return "'" + cell if cell.lstrip()[:1] in tuple("=+-@") or cell[:1] in ("\t", "\r") else cell
 
 
-# Views: never load -------------------------------------------------------------------------------------------------------
+# Views: never load ----------------------------------------------------------------------------------------------------
 
 
 def show_top(summary: measures.Summary) -> None:
@@ -52,8 +52,15 @@ def show_top(summary: measures.Summary) -> None:
         look.heading(summary.headline, summary.subline)
     with right, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         st.session_state["days"] = days()
-        st.segmented_control("Period", list(PERIODS), key="days", required=True, format_func=PERIODS.__getitem__,
-                             label_visibility="collapsed", on_change=_set_days)
+        st.segmented_control(
+            "Period",
+            list(PERIODS),
+            key="days",
+            required=True,
+            format_func=PERIODS.__getitem__,
+            label_visibility="collapsed",
+            on_change=_set_days,
+        )
 
 
 def days() -> int:
@@ -69,45 +76,70 @@ def _set_days() -> None:
 def show_numbers(numbers: tuple[measures.Number, ...]) -> None:
     """Each with its change, whether that is good, and what it means; each leads to its mentions."""
     for cell, (place, number) in zip(st.columns(len(numbers), gap="small"), enumerate(numbers), strict=True):
-        with cell, st.container(border=True, key=f"number-{place}", gap="xxsmall"):
-            colour = "off" if number.good is None else "green" if number.good else "red"
+        with cell, st.container(border=True, height="stretch", key=f"number-{place}", gap="xxsmall"):
             st.metric(
-                text.plain(number.label), text.plain(number.value), text.plain(text.ascii_minus(number.change)) or None,
-                delta_color=colour, chart_data=list(number.spark) if len(number.spark) > 1 else None, chart_type="area",
-                delta_description="vs the period before" if number.change else None,
+                number.label,
+                number.value,
+                # Unescaped: these are our own figures, and a backslash would hide the minus that turns the arrow.
+                text.ascii_minus(number.change) or None,
+                delta_color="off" if number.good is None else "green" if number.good else "red",
+                delta_description="than before" if number.change else None,
+                chart_data=list(number.spark) if len(number.spark) > 1 else None,
+                chart_type="area",
             )
-            st.caption(text.plain(number.meaning))
-            st.button("Show mentions", key=f"number_{place}", type="tertiary", icon=":material/arrow_forward:",
-                      on_click=_drill, args=(number.filters,))
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"number-foot-{place}"):
+                st.caption(text.plain(number.meaning))
+                show_way(f"number_{place}", number.filters)
+
+
+def show_way(key: str, filters: Filters) -> None:
+    """The way to the mentions behind a number or a chart."""
+    st.button(
+        "",
+        key=key,
+        type="tertiary",
+        icon=":material/arrow_forward:",
+        help="Show the mentions",
+        on_click=_drill,
+        args=(filters,),
+    )
 
 
 def show_charts(summary: measures.Summary) -> None:
     """Mood over time and what people talk about; a click on a bar opens the mentions behind it."""
     colours, period = look.sentiment_colours(), (summary.first, summary.last)
     wide, narrow = st.columns([0.6, 0.4], gap="small")
-    with wide, st.container(border=True, key="chart-day"):
+    with wide, st.container(border=True, height="stretch", key="chart-day", gap="xxsmall"):
         show_finding(summary.day_finding, "day")
-        event = st.altair_chart(charts.by_day(summary.by_day, colours), key=f"by_day_{days()}_{visit()}", on_select="rerun",
-                                alt="Mentions a day by mood")
+        event = st.altair_chart(
+            charts.by_day(summary.by_day, colours),
+            key=f"by_day_{days()}_{visit()}",
+            on_select="rerun",
+            alt="Mentions a day by mood",
+        )
         fields = charts.picked(event)
         drill_from(fields, Filters(view="all", day=charts.picked_day(fields) or period))
-    with narrow, st.container(border=True, key="chart-topic"):
+    with narrow, st.container(border=True, height="stretch", key="chart-topic", gap="xxsmall"):
         show_finding(summary.topic_finding, "topic")
         if summary.by_topic.empty:
             st.caption("Topics appear as soon as mentions are read by the model.")
             return
-        event = st.altair_chart(charts.by_key(summary.by_topic, "topic", colours), key=f"by_topic_{days()}_{visit()}",
-                                on_select="rerun", alt="Mentions by topic and mood")
+        event = st.altair_chart(
+            charts.by_key(summary.by_topic, "topic", colours),
+            key=f"by_topic_{days()}_{visit()}",
+            on_select="rerun",
+            alt="Mentions by topic and mood",
+        )
         fields = charts.picked(event)
         drill_from(fields, Filters(view="all", topics=(fields.get("topic", ""),), day=period))
 
 
 def show_finding(finding: measures.Finding, key: str) -> None:
     """A chart's title is what it shows, with the way to its mentions."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{text.plain(finding.title)}**")
-        st.button("Show mentions", key=f"finding_{key}", type="tertiary", icon=":material/arrow_forward:",
-                  on_click=_drill, args=(finding.filters,))
+    with st.container(horizontal=True, vertical_alignment="top", wrap=False, key=f"finding-{key}"):
+        st.markdown(f"**{text.plain(finding.title)}**", width="stretch")
+        show_way(f"finding_{key}", finding.filters)
+    st.markdown(f":small[{look.legend()}]")
 
 
 def drill_from(fields: dict[str, str], filters: Filters) -> None:
@@ -138,20 +170,36 @@ def show_platforms(summary: measures.Summary) -> None:
     """Where it was said, and everything as CSV."""
     with st.container(border=True, key="chart-platform"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown("**Where people speak**")
-            st.download_button("CSV", load_csv(context.scope(context.actor()), days(), summary), "samtal-summary.csv", "text/csv",
-                               icon=":material/download:", type="tertiary", key="csv", on_click="ignore",
-                               help="The counts behind these charts")
+            st.markdown(f"**Where people speak** &nbsp; :small[{look.legend()}]")
+            st.download_button(
+                "CSV",
+                load_csv(context.scope(context.actor()), days(), summary),
+                "samtal-summary.csv",
+                "text/csv",
+                icon=":material/download:",
+                type="tertiary",
+                key="csv",
+                on_click="ignore",
+                help="The counts behind these charts",
+            )
         if not summary.by_platform.empty:
-            st.altair_chart(charts.by_key(summary.by_platform, "platform", look.sentiment_colours()), key="by_platform",
-                            alt="Mentions by platform and mood")
+            titled = summary.by_platform.assign(
+                platform=[platforms.of(one).title for one in summary.by_platform["platform"]]
+            )
+            st.altair_chart(
+                charts.by_key(titled, "platform", look.sentiment_colours()),
+                key="by_platform",
+                alt="Mentions by platform and mood",
+            )
 
 
 def show_untagged(count: int) -> None:
     """What is not in the charts yet."""
     if count:
-        st.caption(f":material/hourglass_top: {text.counted(count, 'mention is', 'mentions are')} still being read by the "
-                   "model and not counted yet.")
+        st.caption(
+            f":material/hourglass_top: {text.counted(count, 'mention is', 'mentions are')} still being read by the "
+            "model and not counted yet."
+        )
 
 
 def show_welcome(person: Actor) -> None:
@@ -159,12 +207,16 @@ def show_welcome(person: Actor) -> None:
     look.heading("Nobody has spoken yet", "Connect a source, or look around with sample data first.")
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, key="welcome-source"):
-        st.markdown("### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a name to listen for is "
-                    "enough, and the first mentions appear within a minute.")
+        st.markdown(
+            "### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a name to listen for is "
+            "enough, and the first mentions appear within a minute."
+        )
         st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
     with right, st.container(border=True, key="welcome-sample"):
-        st.markdown("### :material/science: Look around first\nA made-up fortnight of an invented brand, read by the real model, "
-                    "marked as sample wherever it shows, removed in one click.")
+        st.markdown(
+            "### :material/science: Look around first\nA made-up fortnight of an invented brand, read by the real model, "
+            "marked as sample wherever it shows, removed in one click."
+        )
         if person.role >= Role.ADMIN and state.request("sample") is None:
             st.button("Load the sample data", type="primary", key="load_sample", on_click=_load_sample)
         elif person.role < Role.ADMIN:
@@ -179,11 +231,18 @@ def _load_sample() -> None:
 
 def show_sample_bar(person: Actor) -> None:
     """Says that these people were made up, and takes them away in one click."""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="sample-bar"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="sample-bar"
+    ):
         look.sample_banner(True)
         if person.role >= Role.ADMIN and state.request("sample") is None:
-            st.button("Remove the sample data", icon=":material/delete:", type="tertiary", key="remove_sample",
-                      on_click=_remove_sample)
+            st.button(
+                "Remove the sample data",
+                icon=":material/delete:",
+                type="tertiary",
+                key="remove_sample",
+                on_click=_remove_sample,
+            )
     notices.wait_for("sample")
 
 
@@ -194,6 +253,7 @@ def _remove_sample() -> None:
 
 def main() -> None:
     """Wires loaders and views."""
+    context.through_the_dashboard()
     drill = state.opened("drill")
     if drill is not None:
         state.close_up("drill")

@@ -35,7 +35,7 @@ def by_day(frame: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
             tooltip=[alt.Tooltip("label:N", title="Day"), _mood(), _count()],
         )
         .add_params(pick)
-        .properties(height=230)
+        .properties(height=230, padding={"left": 0, "right": 4, "top": 6, "bottom": 0})
     )
 
 
@@ -48,8 +48,12 @@ def by_key(frame: pd.DataFrame, name: str, colours: dict[str, str], most: int = 
         alt.Chart(data)
         .mark_bar(cursor="pointer", height=17)
         .encode(
-            y=alt.Y(f"{name}:N", title=None, sort=list(largest.index),
-                    axis=alt.Axis(labelLimit=150, domain=False, ticks=False, labelPadding=8)),
+            y=alt.Y(
+                f"{name}:N",
+                title=None,
+                sort=list(largest.index),
+                axis=alt.Axis(labelLimit=150, domain=False, ticks=False, labelPadding=8),
+            ),
             x=alt.X("count:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False)),
             color=_colour(colours),
             order=alt.Order("order:Q"),
@@ -57,7 +61,7 @@ def by_key(frame: pd.DataFrame, name: str, colours: dict[str, str], most: int = 
             tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()), _mood(), _count()],
         )
         .add_params(pick)
-        .properties(height=max(90, 30 * len(largest) + 30))
+        .properties(height=max(90, 28 * len(largest) + 40), padding={"left": 0, "right": 4, "top": 6, "bottom": 0})
     )
 
 
@@ -78,7 +82,12 @@ def picked_day(fields: dict[str, str]) -> tuple[date, date] | None:
 
 def _day_axis(shown: list[str]) -> alt.Axis:
     return alt.Axis(
-        values=shown, labelAngle=0, domain=False, ticks=False, labelPadding=6, labelOverlap=True,
+        values=shown,
+        labelAngle=0,
+        domain=False,
+        ticks=False,
+        labelPadding=6,
+        labelOverlap=True,
         labelExpr="timeFormat(toDate(datum.value + 'T12:00:00'), '%-d %b')",
     )
 
@@ -87,8 +96,7 @@ def _colour(colours: dict[str, str]) -> alt.Color:
     return alt.Color(
         "sentiment:N",
         scale=alt.Scale(domain=list(ORDER), range=[colours[name] for name in ORDER]),
-        legend=alt.Legend(title=None, orient="top", symbolType="square", offset=4, labelExpr=(
-            "datum.label == 'negative' ? '▼ negative' : datum.label == 'positive' ? '▲ positive' : '● neutral'")),
+        legend=None,
     )
 
 

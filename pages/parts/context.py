@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -29,6 +30,18 @@ def ctx() -> Context:
     if _factory is None:
         raise RuntimeError("pages.parts.context.wire() has not been called")
     return _factory()
+
+
+def through_the_dashboard() -> None:
+    """Makes sure that dashboard.py runs before any page; every page calls this first.
+
+    Until some session has called st.navigation, Streamlit takes the folder pages/ for pages of the old kind and runs
+    one without its entry point, when its address is the first that anybody opens after a start.
+    """
+    if _factory is None:
+        folder = Path(__file__).parent.parent
+        st.navigation([st.Page(page) for page in sorted(folder.glob("[a-z]*.py"))], position="hidden")
+        st.rerun()
 
 
 def session_token() -> str | None:

@@ -47,9 +47,19 @@ def mood(sentiment: str | None) -> str:
     return f":{COLOURS[sentiment]}[{MARKS[sentiment]} {sentiment}]" if sentiment in MARKS else ""
 
 
+def legend() -> str:
+    """Markdown of the three moods, for a chart."""
+    return " &nbsp; ".join(f":{COLOURS[name]}[{mark}] :gray[{name}]" for name, mark in MARKS.items())
+
+
 def badge(words: str, colour: str, icon: str = "") -> str:
     """Markdown of a badge with hostile words made harmless."""
     return f":{colour}-badge[{icon + ' ' if icon else ''}{text.plain(words, 120)}]"
+
+
+def small(words: str) -> str:
+    """Markdown of small, quiet words."""
+    return f":small[:gray[{text.plain(words, 200)}]]" if words else ""
 
 
 def grey(words: str) -> str:
@@ -83,7 +93,9 @@ def quote(words: str, limit: int = 2_000, key: str | None = None) -> None:
 def sample_banner(shown: bool) -> None:
     """Says that what is on this page was made up."""
     if shown:
-        st.markdown(":violet-badge[:material/science: Sample data] :gray[Made-up people and posts; nothing of it is ever sent.]")
+        st.markdown(
+            ":gray-badge[:material/science: Sample data] :gray[Made-up people and posts; nothing of it is ever sent.]"
+        )
 
 
 @contextmanager

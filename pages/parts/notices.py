@@ -9,8 +9,6 @@ import streamlit as st
 from dialogue import feedback, health, inbox, requests
 from pages.parts import context, look, state, text
 
-_UNDO: dict[str, Callable[..., int]] = {"inbox": inbox.undo, "feedback": feedback.undo}
-
 
 def show() -> None:
     """The notice of the last click. An undo stays until something else is done."""
@@ -31,15 +29,26 @@ def _show_undo(told: state.Notice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="undo-bar"):
         st.markdown(f":material/check: {text.plain(told.words)}")
         st.button("Undo", icon=":material/undo:", key="undo", on_click=_undo, args=(told,))
-        st.button("", icon=":material/close:", type="tertiary", key="undo_close", help="Keep it as it is",
-                  on_click=state.forget_notice)
+        st.button(
+            "",
+            icon=":material/close:",
+            type="tertiary",
+            key="undo_close",
+            help="Keep it as it is",
+            on_click=state.forget_notice,
+        )
 
 
 def _undo(told: state.Notice) -> None:
     state.forget_notice()
     with look.telling_errors_later():
-        restored = _UNDO[told.undo_of](context.ctx(), context.actor(), told.undo_id)
-        state.tell(f"Taken back: {text.counted(restored, 'entry', 'entries')}." if restored else "Nothing to take back.")
+        if told.undo_of == "feedback":
+            feedback.undo_delete(context.ctx(), context.actor(), told.undo_id)
+            state.tell("It stands on the board again.")
+            return
+        restored = inbox.undo(context.ctx(), context.actor(), told.undo_id)
+        kept = "Nothing taken back: somebody has changed it since."
+        state.tell(f"Taken back: {text.counted(restored, 'conversation')}." if restored else kept)
 
 
 def wait_for(name: str, *, done: Callable[[requests.RequestView], None] | None = None, cancel: bool = True) -> None:

@@ -6,7 +6,6 @@ one tab needs between two reruns: what was just done, which drafts are open, whe
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from dialogue.inbox import VIEWS, Filters
 SENTIMENTS = ("negative", "neutral", "positive")
 INTENTS = ("question", "complaint", "praise", "idea", "other")
 
-# Notices ---------------------------------------------------------------------------------------------------------------
+# Notices --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def take_rerun() -> bool:
     return bool(st.session_state.pop("rerun_asked", False))
 
 
-# The inbox's filters, in the address bar ---------------------------------------------------------------------------------
+# The inbox's filters, in the address bar ------------------------------------------------------------------------------
 
 
 def filters() -> Filters:
@@ -138,7 +137,7 @@ def _days(first: str | None, last: str | None) -> tuple[date, date] | None:
     return None
 
 
-# Pages of the inbox ------------------------------------------------------------------------------------------------------
+# Pages of the inbox ---------------------------------------------------------------------------------------------------
 
 
 def cursor() -> str | None:
@@ -173,7 +172,7 @@ def _set_cursor(after: str) -> None:
     select_none()
 
 
-# What is ticked in the inbox ---------------------------------------------------------------------------------------------
+# What is ticked in the inbox ------------------------------------------------------------------------------------------
 
 _TICK = "tick_"
 
@@ -200,7 +199,7 @@ def select_none() -> None:
         st.session_state[key] = False
 
 
-# The list that a conversation was opened from ----------------------------------------------------------------------------
+# The list that a conversation was opened from -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,36 +261,12 @@ def conversation_query(conversation: int) -> dict[str, str]:
     return {"conversation": str(conversation)}
 
 
-# Composers ---------------------------------------------------------------------------------------------------------------
+# Composers ------------------------------------------------------------------------------------------------------------
 
 
-def draft_key(conversation: int, offered: str | None = None) -> str:
-    """The key of the draft being written here: the same for both clicks of a double click, new after it has left.
-
-    `offered` is the key of a draft that the database knows already.
-    """
-    keys: dict[int, str] = st.session_state.setdefault("draft_keys", {})
-    if conversation not in keys:
-        keys[conversation] = offered or secrets.token_urlsafe(16)
-    return keys[conversation]
-
-
-def close_draft(conversation: int) -> None:
-    """What was written here has left: the next words are another draft."""
-    st.session_state.setdefault("draft_keys", {}).pop(conversation, None)
-    st.session_state.pop(checked_key(conversation), None)
-    # Not the widget's own key: it may have been drawn in this run already.
-    st.session_state[f"composer_round_{conversation}"] = composer_round(conversation) + 1
-
-
-def composer_round(conversation: int) -> int:
-    """Grows with each draft that left, so that the next composer begins empty."""
-    return int(st.session_state.get(f"composer_round_{conversation}", 0))
-
-
-def composer_key(conversation: int) -> str:
-    """The key of the text area."""
-    return f"composer_{conversation}_{composer_round(conversation)}"
+def composer_key(conversation: int, draft_key: str) -> str:
+    """The key of the text area. `draft_key` is the database's: another once a reply has left, so that the next is empty."""
+    return f"composer_{conversation}_{draft_key}"
 
 
 def checked_key(conversation: int) -> str:
@@ -312,7 +287,7 @@ def set_checked_text(conversation: int, words: str | None) -> None:
         st.session_state[checked_key(conversation)] = words
 
 
-# What waits for the worker -----------------------------------------------------------------------------------------------
+# What waits for the worker --------------------------------------------------------------------------------------------
 
 
 def request(name: str) -> int | None:
@@ -328,7 +303,7 @@ def set_request(name: str, request_id: int | None) -> None:
         st.session_state[f"request_{name}"] = request_id
 
 
-# Anything that one page opens and closes ---------------------------------------------------------------------------------
+# Anything that one page opens and closes ------------------------------------------------------------------------------
 
 
 def opened(what: str) -> Any:
@@ -360,8 +335,4 @@ def forget_once(secret_of: str) -> None:
 
 def as_pairs(query: Mapping[str, str | list[str]]) -> list[tuple[str, str]]:
     """Query parameters for links, one pair a value."""
-    return [
-        (name, one)
-        for name, value in query.items()
-        for one in (value if isinstance(value, list) else [value])
-    ]
+    return [(name, one) for name, value in query.items() for one in (value if isinstance(value, list) else [value])]

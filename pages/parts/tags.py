@@ -43,8 +43,14 @@ def correct(
         _topics(mention_id, topics, known_topics)
         if corrected:
             st.caption("Corrected by a colleague: " + ", ".join(text.plain(field, 40) for field in corrected))
-            st.button("Back to what the model said", key=f"withdraw_{mention_id}", icon=":material/undo:",
-                      type="tertiary", on_click=_withdraw, args=(mention_id, tuple(corrected)))
+            st.button(
+                "Back to what the model said",
+                key=f"withdraw_{mention_id}",
+                icon=":material/undo:",
+                type="tertiary",
+                on_click=_withdraw,
+                args=(mention_id, tuple(corrected)),
+            )
 
 
 def _pills(mention_id: int, field: str, words: str, options: Sequence[str], value: str | None) -> None:
@@ -57,8 +63,15 @@ def _topics(mention_id: int, topics: Sequence[str], known: Sequence[str]) -> Non
     key = f"correct_topics_{mention_id}"
     st.session_state[key] = list(topics)
     options = list(dict.fromkeys([*known, *topics]))
-    st.pills("Topics", options, selection_mode="multi", format_func=lambda name: text.plain(name, 60), key=key,
-             on_change=_save_many, args=(mention_id, key))
+    st.pills(
+        "Topics",
+        options,
+        selection_mode="multi",
+        format_func=lambda name: text.plain(name, 60),
+        key=key,
+        on_change=_save_many,
+        args=(mention_id, key),
+    )
 
 
 def _save_one(mention_id: int, field: str, key: str) -> None:

@@ -10,6 +10,7 @@ JOINER = "\u2060"
 """WORD JOINER: no width, no break. Stops what Markdown plugins would still replace after a backslash is gone."""
 
 _UNKEEPABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _REPLACED_AFTER_PARSING = re.compile(r"\\[:@<>~-]")
 _BARE_ADDRESS = re.compile(r"(?<=www)\\\.", re.IGNORECASE)
@@ -33,7 +34,8 @@ def plain(text: str, limit: int = 300) -> str:
     """One line of Markdown that shows `text` as it stands, at most `limit` characters of it.
 
     Every ASCII punctuation mark is escaped. Streamlit's emoji codes, icons, arrows and bare addresses are found in the
-    text *after* escapes are gone, so a word joiner is set behind the marks that they need.
+    text *after* escapes are gone, so a word joiner is set behind the marks that they need. Marks that turn the writing
+    direction are left out: they would turn what follows in the same line.
     """
     return _escaped(shorten(" ".join(tidy(text[: limit * 4]).split()), limit))
 
@@ -45,7 +47,7 @@ def plain_lines(text: str, limit: int = 4_000) -> str:
 
 
 def _escaped(line: str) -> str:
-    escaped = _PUNCTUATION.sub(r"\\\1", line)
+    escaped = _PUNCTUATION.sub(r"\\\1", _DIRECTIONS.sub("", line))
     escaped = _REPLACED_AFTER_PARSING.sub(lambda mark: mark.group() + JOINER, escaped)
     return _BARE_ADDRESS.sub(lambda dot: JOINER + dot.group(), escaped)
 

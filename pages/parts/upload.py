@@ -10,8 +10,14 @@ from dialogue import accounts, requests, uploads
 from pages.parts import context, look, notices, state, text
 
 FIELD_WORDS = {
-    "text": "Text (needed)", "posted_at": "When", "author": "Author", "external_id": "Identifier", "title": "Title",
-    "url": "Address", "rating": "Rating", "lang": "Language",
+    "text": "Text (needed)",
+    "posted_at": "When",
+    "author": "Author",
+    "external_id": "Identifier",
+    "title": "Title",
+    "url": "Address",
+    "rating": "Rating",
+    "lang": "Language",
 }
 
 
@@ -64,14 +70,19 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
             guess = found.mapping.get(field)
             options = ["", *found.columns]
             mapping[field] = cells[place % 4].selectbox(
-                FIELD_WORDS.get(field, field), options, index=options.index(guess) if guess in options else 0,
-                format_func=lambda name: text.shorten(text.tidy(name), 60) or "(none)", key=f"map_{field}",
+                FIELD_WORDS.get(field, field),
+                options,
+                index=options.index(guess) if guess in options else 0,
+                format_func=lambda name: text.shorten(text.tidy(name), 60) or "(none)",
+                key=f"map_{field}",
             )
         label = st.text_input("Name of this source here", text.shorten(found.name, 80), max_chars=100)
         if st.form_submit_button("Import", type="primary", icon=":material/upload:"):
             with look.telling_errors():
                 chosen = {field: column for field, column in mapping.items() if column}
-                state.set_request("import", uploads.start_import(context.ctx(), context.actor(), handed_in, chosen, label))
+                state.set_request(
+                    "import", uploads.start_import(context.ctx(), context.actor(), handed_in, chosen, label)
+                )
                 st.query_params.pop("upload", None)
                 st.rerun()
 
@@ -81,6 +92,8 @@ def show_done(view: requests.RequestView) -> None:
     st.success(text.plain(view.words or "Imported."), icon=":material/check:")
     if view.result.get("rejected"):
         st.markdown(f":material/block: {text.counted(int(view.result['rejected']), 'line')} could not be read.")
-        st.html(f'<a class="samtal-button" href="/uploads/rejections/{int(view.id)}" target="_self" download>'
-                "Report of rejected lines (CSV)</a>")
+        st.html(
+            f'<a class="samtal-button" href="/uploads/rejections/{int(view.id)}" target="_self" download>'
+            "Report of rejected lines (CSV)</a>"
+        )
     st.button("Done", key="import_done", on_click=state.set_request, args=("import", None))

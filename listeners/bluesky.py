@@ -847,8 +847,12 @@ class Bluesky:
         return there
 
     def _is_gone(self, uri: str) -> bool:
+        """False also where Bluesky does not say: one odd address must not keep the others from being asked about."""
         place = _place(uri)
-        return place is not None and self._record(place) is None
+        try:
+            return place is not None and self._record(place) is None
+        except Terminal:
+            return False
 
     def _views(self, uris: Sequence[str]) -> list[dict[str, Any]]:
         """Post views of those that Bluesky shows, at most 25 asked for. Raises Transient, Terminal."""

@@ -53,8 +53,8 @@ class BlueskyServer(FakeServer):
         self.tokens: list[str] = []
         self.token_lives = 7200.0
         """Seconds that the tokens of a sign-in are good for; those of a refresh are for two hours."""
-        self.answers_creation: Reply | None = None
-        """What to say to the next createRecord in place of doing it."""
+        self.answers_next: dict[str, Reply] = {}
+        """What to say to the next call of a method in place of doing it."""
         self.knows_profiles = True
         self.our_did = US
         self.our_profile: dict[str, Any] = {
@@ -125,7 +125,7 @@ class BlueskyServer(FakeServer):
             return error("XRPCNotSupported", "XRPC Not Supported", 404)
         if method != "createSession" and request.headers.get("authorization", "")[7:] not in self.tokens:
             return error("ExpiredToken", "Token has expired")
-        return do(request)
+        return self.answers_next.pop(method, None) or do(request)
 
     def _createSession(self, request: Request) -> Reply:
         if (request.json()["identifier"], request.json()["password"]) != (OUR_HANDLE, PASSWORD):
@@ -188,9 +188,6 @@ class BlueskyServer(FakeServer):
         return Reply({"uri": uri, "cid": CID, "value": value})
 
     def _createRecord(self, request: Request) -> Reply:
-        if self.answers_creation is not None:
-            reply, self.answers_creation = self.answers_creation, None
-            return reply
         data = request.json()
         if data["rkey"] in self.our_records:  # what the real server says to a key that is taken
             return error("InternalServerError", "Internal Server Error", 500)

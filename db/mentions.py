@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 
 from db import rollups, workspace
 from db.engine import Transaction
-from db.sql import advisory_lock, chunks, reserve, table
+from db.sql import advisory_lock, chunks, insert_many, reserve, table
 from db.tables import (
     Conversation,
     EffectiveTag,
@@ -156,10 +157,12 @@ class _Page:
         people = self._identify(ours)
         edited = self._refresh(known)
         new_ids = dict(zip((post.external_id for post in new), reserve(self.tx, _mentions, len(new)), strict=True))
-        threads = self._threads(new, ours)
+        threads = self._threads(new)
+        self._converse(new, new_ids, people, threads, ours)
+        insert_many(self.tx, _conversations, [self._opened(one) for one in threads.values() if one.is_new])
         self._insert(new, new_ids, people, threads, ours)
         self._link([*new_ids.values(), *(row.id for row in known.values())], set(new_ids.values()))
-        self._converse(new, new_ids, people, threads, ours)
+        self._write_threads(threads)
         return Stored(len(new), edited, len(known) - edited, buried, tuple(new_ids.values()))
 
     def _leave_buried(self, digest: Callable[[str], str]) -> int:
@@ -224,8 +227,9 @@ class _Page:
     def _insert_authors(
         self, authors: Sequence[tuple[NewMention, bool]], person_ids: Sequence[int], identity_ids: Sequence[int]
     ) -> None:
-        self.tx.connection.execute(
-            _people.insert(),
+        insert_many(
+            self.tx,
+            _people,
             [
                 {
                     "id": person, "display_name": post.author_name or post.author_handle, "memo": "",
@@ -234,8 +238,9 @@ class _Page:
                 for person, (post, _) in zip(person_ids, authors, strict=True)
             ],
         )  # fmt: skip
-        self.tx.connection.execute(
-            _identities.insert(),
+        insert_many(
+            self.tx,
+            _identities,
             [
                 {
                     "id": identity, "platform": self.platform, "external_id": post.author_id,
@@ -327,7 +332,7 @@ class _Page:
 
     # What is new --------------------------------------------------------------------------------------------------
 
-    def _threads(self, new: Sequence[NewMention], ours: set[str]) -> dict[str, _Thread]:
+    def _threads(self, new: Sequence[NewMention]) -> dict[str, _Thread]:
         """The conversation of each new post, by the id of its thread's first post."""
         roots = list(dict.fromkeys(post.root_id or post.external_id for post in new))
         threads: dict[str, _Thread] = {}
@@ -341,22 +346,21 @@ class _Page:
             threads.update({row.root_id: _Thread.of(row) for row in self.tx.connection.execute(query)})
         missing = [root for root in roots if root not in threads]
         for root, id_ in zip(missing, reserve(self.tx, _conversations, len(missing)), strict=True):
-            threads[root] = _Thread(id_, root)
-        first_seen: dict[str, datetime] = {}
-        for post in new:
-            first_seen.setdefault(post.root_id or post.external_id, post.posted_at)
-        if missing:
-            self.tx.connection.execute(
-                _conversations.insert(),
-                [
-                    {
-                        "id": threads[root].id, "platform": self.platform, "root_id": root, "state": "open",
-                        "version": 0, "mention_count": 0, "latest_at": first_seen[root], "sample": self.sample,
-                    }
-                    for root in missing
-                ],
-            )  # fmt: skip
+            threads[root] = _Thread(id_, root, is_new=True)
         return threads
+
+    def _opened(self, thread: _Thread) -> dict[str, Any]:
+        return {"id": thread.id, "platform": self.platform, "root_id": thread.root_id, "sample": self.sample} | (
+            thread.values()
+        )
+
+    def _write_threads(self, threads: Mapping[str, _Thread]) -> None:
+        known = sorted((thread for thread in threads.values() if not thread.is_new), key=lambda thread: thread.id)
+        if known:
+            self.tx.connection.execute(
+                update(_conversations).where(_conversations.c.id == bindparam("b_id")),
+                [{"b_id": thread.id, **thread.values()} for thread in known],
+            )
 
     def _insert(
         self,
@@ -404,7 +408,8 @@ class _Page:
                     "sample": sample,
                 }
             )
-        self.tx.connection.execute(_mentions.insert(), rows)
+        with _indexed_at_once(self.tx, rows[0]["id"], rows[-1]["id"]):
+            insert_many(self.tx, _mentions, rows)
 
     def _link(self, ids: Sequence[int], new: set[int]) -> None:
         """Says that the source found these. One that was found and counted before counts for this source now too."""
@@ -420,7 +425,7 @@ class _Page:
         missing = [{"mention_id": id_, "source_id": self.source_id} for id_ in ids if id_ not in linked]
         if missing:
             with rollups.kept(self.tx, [id_ for id_ in old if id_ not in linked]):
-                self.tx.connection.execute(_links.insert(), missing)
+                insert_many(self.tx, _links, missing)
 
     def _converse(
         self,
@@ -443,10 +448,6 @@ class _Page:
             else:
                 person = None if post.author_id is None else people[post.author_id][1]
                 thread.they_said(post, ids[post.external_id], person, self.now, within, post.external_id in answered)
-        self.tx.connection.execute(
-            update(_conversations).where(_conversations.c.id == bindparam("b_id")),
-            [thread.values() for thread in sorted(threads.values(), key=lambda thread: thread.id)],
-        )
 
     def _answered(self, new: Sequence[NewMention], threads: Mapping[str, _Thread], ours: set[str]) -> set[str]:
         """The ids of posts that an answer of ours stands under: it may be collected before what it answers."""
@@ -471,6 +472,22 @@ class _Page:
             )
             found.update(self.tx.connection.execute(query).scalars())
         return found
+
+
+@contextmanager
+def _indexed_at_once(tx: Transaction, first: int, last: int) -> Iterator[None]:
+    """Puts the mentions with these ids, inserted by the block, into SQLite's search index in one go."""
+    if not tx.on_sqlite:
+        yield
+        return
+    run = tx.connection.exec_driver_sql
+    run("INSERT INTO mention_search_paused VALUES (1)")
+    yield
+    run(
+        "INSERT INTO mention_search(rowid, title, text) SELECT id, title, text FROM mentions WHERE id BETWEEN ? AND ?",
+        (first, last),
+    )
+    run("DELETE FROM mention_search_paused")
 
 
 def _is_edit(post: NewMention, row: Any) -> bool:
@@ -499,6 +516,7 @@ class _Thread:
     first_answered_at: datetime | None = None
     last_answered_at: datetime | None = None
     closed_at: datetime | None = None
+    is_new: bool = False
 
     READ = (
         "id", "root_id", "state", "due_at", "version", "mention_count", "latest_mention_id", "latest_at", "person_id",
@@ -510,9 +528,8 @@ class _Thread:
         return cls(**{name: getattr(row, name) for name in cls.READ})
 
     def values(self) -> dict[str, Any]:
-        """What to write, with the id as `b_id`."""
-        values = {name: getattr(self, name) for name in self.READ if name not in ("id", "root_id")}
-        return {"b_id": self.id, **values}
+        """The columns that what was said can change."""
+        return {name: getattr(self, name) for name in self.READ if name not in ("id", "root_id")}
 
     def we_said(self, post: NewMention, *, already_recorded: bool) -> None:
         if not already_recorded:

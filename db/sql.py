@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Insert, Table, text
+from sqlalchemy import JSON, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, UTCDateTime
 
 from db.engine import Transaction
 
@@ -39,6 +41,46 @@ def added(tx: Transaction, inserting: Insert) -> int:
     key = tx.connection.execute(inserting).inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def insert_many(tx: Transaction, into: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Inserts many rows with the same columns.
+
+    On SQLite the driver gets them at once, written as SQLAlchemy's types would write them (a test compares): half the
+    time of storing a page would otherwise go into preparing its parameters.
+    """
+    if not rows:
+        return
+    if not tx.on_sqlite:
+        tx.connection.execute(into.insert(), rows)
+        return
+    names = list(rows[0])
+    written = [_writer(into.c[name].type) for name in names]
+    values = [
+        tuple(row[name] if write is None else write(row[name]) for name, write in zip(names, written, strict=True))
+        for row in rows
+    ]
+    columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
+    tx.connection.exec_driver_sql(f'INSERT INTO "{into.name}" ({columns}) VALUES ({marks})', values)
+
+
+def _writer(type_: Any) -> Callable[[Any], Any] | None:
+    """How SQLite's driver gets values of this type; None where it gets them as they are."""
+    if isinstance(type_, UTCDateTime):
+        return _moment
+    if isinstance(type_, JSON):
+        return _json
+    return None
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _json(value: Any) -> str:
+    if not value:
+        return "{}" if isinstance(value, dict) else "[]"
+    return json.dumps(value)
 
 
 def reserve(tx: Transaction, of: Table, count: int) -> list[int]:

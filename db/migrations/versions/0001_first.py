@@ -617,8 +617,12 @@ _SEARCH = {
             title, text, content='mentions', content_rowid='id', tokenize="unicode61 remove_diacritics 2"
         )
         """,
+        # One row in it, and only inside a transaction, while a page is stored that will be indexed at once: five times
+        # as fast as row by row.
+        "CREATE TABLE mention_search_paused (one INTEGER PRIMARY KEY)",
         """
-        CREATE TRIGGER mention_search_added AFTER INSERT ON mentions BEGIN
+        CREATE TRIGGER mention_search_added AFTER INSERT ON mentions
+        WHEN NOT EXISTS (SELECT 1 FROM mention_search_paused) BEGIN
             INSERT INTO mention_search(rowid, title, text) VALUES (new.id, new.title, new.text);
         END
         """,

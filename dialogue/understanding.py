@@ -1,0 +1,148 @@
+"""Understanding: untagged mentions are claimed in batches, read by the model, and tagged with exact rollups.
+
+Equal text is read once. A person's correction wins over every version of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from analysis.base import Analyser, Tags, Topic
+from db import rollups, tags, topics, workspace
+from db.tags import TagValues, Untagged
+from db.topics import TopicRow
+from dialogue import points
+from dialogue.context import Context
+
+BATCH = 256
+LEASE = timedelta(seconds=60)
+BATCHES_A_RUN = 40
+"""Then others get a turn."""
+
+log = logging.getLogger(__name__)
+
+
+def understand(ctx: Context) -> int:
+    """Tags what waits for it, newest first; returns how many. Stops after a while and wakes itself again."""
+    tagged = 0
+    for _ in range(BATCHES_A_RUN):
+        batch = _one_batch(ctx)
+        tagged += batch
+        if batch == 0:
+            return tagged
+    ctx.triggers.understand()
+    return tagged
+
+
+def _one_batch(ctx: Context) -> int:
+    """Claims, reads and tags one batch; returns how many mentions it had."""
+    with ctx.database.transaction() as tx:
+        held = tags.claim(tx, ctx.clock(), LEASE, BATCH)
+        taxonomy = topics.all_(tx)
+    if not held:
+        return 0
+    points.reached("understand.claimed")
+    try:
+        analyser, model = analyser_for(taxonomy)
+        tagged = _read(ctx, held, analyser, model)
+    except Exception:
+        with ctx.database.transaction() as tx:
+            tags.release(tx, held)
+        raise
+    points.reached("understand.read")
+    with ctx.database.transaction() as tx:
+        tags.store(tx, tagged, workspace.read(tx).time_zone, ctx.clock())
+        workspace.bump(tx)
+        points.reached("understand.before_commit")
+    points.reached("understand.stored")
+    return len(held)
+
+
+def _read(ctx: Context, held: Sequence[Untagged], analyser: Analyser, model: str) -> list[tuple[Untagged, TagValues]]:
+    """What the model says of each, in order of length; equal texts, and those it has read before, are read once."""
+    with ctx.database.reading() as tx:
+        known = tags.known(tx, [one.text_hash for one in held], model)
+    unread = {one.text_hash: full_text(one.title, one.text) for one in held if one.text_hash not in known}
+    by_length = sorted(unread, key=lambda hash_: len(unread[hash_]))
+    said = analyser.tags([unread[hash_] for hash_ in by_length])
+    known.update(zip(by_length, (_values(one, model) for one in said), strict=True))
+    return [(one, known[one.text_hash]) for one in held]
+
+
+def full_text(title: str | None, text: str) -> str:
+    """What the model reads of a mention."""
+    return f"{title}\n{text}" if title else text
+
+
+def _values(said: Tags, model: str) -> TagValues:
+    return TagValues(
+        language=said.language,
+        sentiment=said.sentiment.label.value,
+        negative=said.sentiment.negative,
+        neutral=said.sentiment.neutral,
+        positive=said.sentiment.positive,
+        intent=said.intent.label.value,
+        intent_score=said.intent.score,
+        topics=tuple((topic.name, topic.score) for topic in said.topics),
+        embedding=said.embedding,
+        model=model,
+    )
+
+
+# The model ------------------------------------------------------------------------------------------------------------
+
+_guard = threading.Lock()
+_open: tuple[str, Analyser] | None = None
+_threads: int | None = None
+
+
+def use_threads(threads: int) -> None:
+    """How many processor threads the model may use; to be said before it is opened."""
+    global _threads
+    _threads = threads
+
+
+def analyser_for(taxonomy: Sequence[TopicRow]) -> tuple[Analyser, str]:
+    """The analyser for these topics, and the name that its tags are stored under.
+
+    It takes seconds and 150 MB to open, so one is kept for the process and opened anew only when the topics change.
+    Raises analysis.base.AnalysisError.
+    """
+    global _open
+    version = version_of(taxonomy)
+    with _guard:
+        if _open is None or _open[0] != version:
+            _open = (version, _opener([Topic(one.name, one.phrases, one.examples) for one in taxonomy]))
+        analyser = _open[1]
+    return analyser, f"{analyser.model} topics {version}"
+
+
+def version_of(taxonomy: Sequence[TopicRow]) -> str:
+    """Eight letters that change with any topic, phrase or example: tags made under one taxonomy serve no other."""
+    return hashlib.sha256(repr([(one.name, one.phrases, one.examples) for one in taxonomy]).encode()).hexdigest()[:8]
+
+
+def _open_the_real_one(taxonomy: Sequence[Topic]) -> Analyser:
+    from analysis import open_analyser
+
+    return open_analyser(taxonomy, threads=_threads)
+
+
+_opener: Callable[[Sequence[Topic]], Analyser] = _open_the_real_one
+
+
+# Requests -------------------------------------------------------------------------------------------------------------
+
+
+def rebuild_rollups(ctx: Context, payload: dict[str, Any], progress: Callable[..., None]) -> dict[str, Any]:
+    """Counts every day anew, after the workspace's time zone was changed."""
+    progress(0, None, "Counting the days anew")
+    with ctx.database.transaction() as tx:
+        rollups.recount(tx, workspace.read(tx).time_zone)
+        workspace.bump(tx)
+    return {}

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
-from sqlalchemy.orm import aliased
-from sqlmodel import col
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, func, or_, select
 
 from db import search
 from db.engine import Transaction
+from db.sql import table
 from db.tables import (
     Conversation,
     Correction,
@@ -31,6 +30,24 @@ from db.tables import (
     Topic,
     User,
 )
+
+_conversations = table(Conversation)
+_corrections = table(Correction)
+_effective = table(EffectiveTag)
+_evidence = table(FeedbackEvidence)
+_items = table(FeedbackItem)
+_identities = table(Identity)
+_mentions = table(Mention)
+_mention_sources = table(MentionSource)
+_mention_topics = table(MentionTopic)
+_people = table(Person)
+_accounts = table(PlatformAccount)
+_seen = table(Seen)
+_sources = table(Source)
+_tags = table(Tag)
+_topics = table(Topic)
+_users = table(User)
+_earlier = _conversations.alias("earlier")
 
 SHOWN_TEXT = 400
 """Characters of a mention that a card shows."""
@@ -107,6 +124,87 @@ class Wish:
     at: datetime
 
 
+# The statements of a page never change but for what is bound: made once, since making one takes longer than running it.
+_GIVEN: Any = bindparam("ids", expanding=True)
+
+_LINES: Any = (
+    select(
+        _conversations.c.id,
+        _conversations.c.version,
+        _seen.c.version,
+        _conversations.c.platform,
+        _conversations.c.state,
+        _conversations.c.assignee_id,
+        _users.c.display_name,
+        _conversations.c.due_at,
+        _conversations.c.mention_count,
+        _conversations.c.latest_at,
+        _conversations.c.sample,
+        _conversations.c.person_id,
+        _people.c.memo,
+        _mentions.c.id,
+        _mentions.c.title,
+        func.substr(_mentions.c.text, 1, SHOWN_TEXT + 1),
+        _mentions.c.url,
+        _mentions.c.rating,
+        _identities.c.handle,
+        _identities.c.display_name,
+        _effective.c.sentiment,
+        _effective.c.intent,
+        _effective.c.language,
+        case(
+            (_tags.c.sentiment == "negative", _tags.c.negative),
+            (_tags.c.sentiment == "positive", _tags.c.positive),
+            else_=_tags.c.neutral,
+        ),
+    )
+    .select_from(_conversations)
+    .outerjoin(_seen, and_(_seen.c.conversation_id == _conversations.c.id, _seen.c.user_id == bindparam("user")))
+    .outerjoin(_users, _users.c.id == _conversations.c.assignee_id)
+    .outerjoin(_people, _people.c.id == _conversations.c.person_id)
+    .outerjoin(_mentions, _mentions.c.id == _conversations.c.latest_mention_id)
+    .outerjoin(_identities, _identities.c.id == _mentions.c.identity_id)
+    .outerjoin(_effective, _effective.c.mention_id == _mentions.c.id)
+    .outerjoin(_tags, _tags.c.mention_id == _mentions.c.id)
+    .where(_conversations.c.id.in_(_GIVEN))
+)
+
+_BEFORE: Any = (
+    select(
+        _conversations.c.id,
+        func.count(),
+        func.sum(case((_earlier.c.intent == "complaint", 1), else_=0)),
+        func.sum(case((_earlier.c.intent == "praise", 1), else_=0)),
+    )
+    .join(_earlier, _earlier.c.person_id == _conversations.c.person_id)
+    .where(_conversations.c.id.in_(_GIVEN), _earlier.c.latest_at < _conversations.c.latest_at)
+    .group_by(_conversations.c.id)
+)
+
+_WISHES: Any = (
+    select(_identities.c.person_id, _items.c.title, _items.c.state, func.max(_evidence.c.at))
+    .select_from(_identities)
+    .join(_mentions, _mentions.c.identity_id == _identities.c.id)
+    .join(_evidence, _evidence.c.mention_id == _mentions.c.id)
+    .join(_items, _items.c.id == _evidence.c.item_id)
+    .where(_identities.c.person_id.in_(_GIVEN), _items.c.state != "deleted")
+    .group_by(_identities.c.person_id, _items.c.id, _items.c.title, _items.c.state)
+    .order_by(func.max(_evidence.c.at).desc())
+)
+
+_TOPICS: Any = (
+    select(_mention_topics.c.mention_id, _mention_topics.c.topic)
+    .where(_mention_topics.c.mention_id.in_(_GIVEN))
+    .order_by(_mention_topics.c.mention_id, _mention_topics.c.score.desc(), _mention_topics.c.topic)
+)
+
+_CORRECTED: Any = (
+    select(_corrections.c.mention_id, _corrections.c.field)
+    .where(_corrections.c.mention_id.in_(_GIVEN), _corrections.c.withdrawn_at.is_(None))
+    .order_by(_corrections.c.field)
+)
+
+
 def page(
     tx: Transaction, wanted: Wanted, user_id: int | None, after: tuple[datetime, int] | None, limit: int
 ) -> list[Line]:
@@ -114,67 +212,27 @@ def page(
     ids = _ids(tx, wanted, after, limit)
     if not ids:
         return []
-    query: Any = (
-        select(
-            col(Conversation.id),
-            col(Conversation.version),
-            col(Seen.version),
-            col(Conversation.platform),
-            col(Conversation.state),
-            col(Conversation.assignee_id),
-            col(User.display_name),
-            col(Conversation.due_at),
-            col(Conversation.mention_count),
-            col(Conversation.latest_at),
-            col(Conversation.sample),
-            col(Conversation.person_id),
-            col(Person.memo),
-            col(Mention.id),
-            col(Mention.title),
-            func.substr(Mention.text, 1, SHOWN_TEXT + 1),
-            col(Mention.url),
-            col(Mention.rating),
-            col(Identity.handle),
-            col(Identity.display_name),
-            col(EffectiveTag.sentiment),
-            col(EffectiveTag.intent),
-            col(EffectiveTag.language),
-            case(
-                (col(Tag.sentiment) == "negative", col(Tag.negative)),
-                (col(Tag.sentiment) == "positive", col(Tag.positive)),
-                else_=col(Tag.neutral),
-            ),
-        )
-        .select_from(Conversation)
-        .outerjoin(Seen, and_(col(Seen.conversation_id) == col(Conversation.id), col(Seen.user_id) == (user_id or 0)))
-        .outerjoin(User, col(User.id) == col(Conversation.assignee_id))
-        .outerjoin(Person, col(Person.id) == col(Conversation.person_id))
-        .outerjoin(Mention, col(Mention.id) == col(Conversation.latest_mention_id))
-        .outerjoin(Identity, col(Identity.id) == col(Mention.identity_id))
-        .outerjoin(EffectiveTag, col(EffectiveTag.mention_id) == col(Mention.id))
-        .outerjoin(Tag, col(Tag.mention_id) == col(Mention.id))
-        .where(col(Conversation.id).in_(ids))
-    )
-    lines = {row[0]: Line(*row) for row in tx.connection.execute(query)}
+    found = tx.connection.execute(_LINES, {"ids": ids, "user": user_id or 0})
+    lines = {row[0]: Line(*row) for row in found}
     return [lines[one] for one in ids]
 
 
 def _ids(tx: Transaction, wanted: Wanted, after: tuple[datetime, int] | None, limit: int) -> list[int]:
     """The ids in order. A filter that few pass is resolved first, so that no page walks the whole table."""
     conditions = _own_conditions(wanted)
-    for chosen in _chosen(tx, wanted):
-        few = list(tx.connection.scalars(chosen.limit(FEW + 1)))
+    for test in _tests(tx, wanted):
+        few = list(tx.connection.scalars(test.ids.limit(FEW + 1)))
         if not few:
             return []
-        conditions.append(col(Conversation.id).in_(few if len(few) <= FEW else chosen))
+        conditions.append(_conversations.c.id.in_(few) if len(few) <= FEW else test.passes)
     if after is not None:
         at, last = after
-        earlier = or_(col(Conversation.latest_at) < at, col(Conversation.id) < last)
-        conditions += [col(Conversation.latest_at) <= at, earlier]
+        earlier = or_(_conversations.c.latest_at < at, _conversations.c.id < last)
+        conditions += [_conversations.c.latest_at <= at, earlier]
     query = (
-        select(col(Conversation.id))
+        select(_conversations.c.id)
         .where(*conditions)
-        .order_by(col(Conversation.latest_at).desc(), col(Conversation.id).desc())
+        .order_by(_conversations.c.latest_at.desc(), _conversations.c.id.desc())
         .limit(limit)
     )
     return list(tx.connection.scalars(query))
@@ -184,16 +242,16 @@ def _own_conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     """What the conversation's own row answers."""
     conditions: list[ColumnElement[bool]] = []
     if len(wanted.states) == 1:
-        conditions.append(col(Conversation.state) == wanted.states[0])
+        conditions.append(_conversations.c.state == wanted.states[0])
     elif wanted.states:
-        conditions.append(col(Conversation.state).in_(wanted.states))
+        conditions.append(_conversations.c.state.in_(wanted.states))
     if wanted.assignee == "nobody":
-        conditions.append(col(Conversation.assignee_id).is_(None))
+        conditions.append(_conversations.c.assignee_id.is_(None))
     elif wanted.assignee is not None:
-        conditions.append(col(Conversation.assignee_id) == wanted.assignee)
+        conditions.append(_conversations.c.assignee_id == wanted.assignee)
     if wanted.since is None and wanted.until is None:
-        conditions += _one_of(col(Conversation.sentiment), wanted.sentiments)
-        conditions += _one_of(col(Conversation.intent), wanted.intents)
+        conditions += _one_of(_conversations.c.sentiment, wanted.sentiments)
+        conditions += _one_of(_conversations.c.intent, wanted.intents)
     return conditions
 
 
@@ -204,53 +262,64 @@ def _one_of(column: Any, values: Collection[str]) -> Iterable[ColumnElement[bool
         yield column.in_(values)
 
 
-def _chosen(tx: Transaction, wanted: Wanted) -> Iterable[Select[Any]]:
-    """For each filter that other tables answer, the ids of the conversations that pass."""
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One filter that other tables answer: the ids of the conversations that pass, and whether a given one does."""
+
+    ids: Select[Any]
+    passes: ColumnElement[bool]
+
+
+def _tests(tx: Transaction, wanted: Wanted) -> Iterable[_Test]:
     if wanted.since is not None or wanted.until is not None:
-        yield _said_in_time(wanted)
+        yield _any_mention(_said_in_time(wanted))
     else:
         if wanted.topics:
-            yield _latest_among(select(col(MentionTopic.mention_id)).where(col(MentionTopic.topic).in_(wanted.topics)))
+            yield _latest_mention(_mention_topics, _mention_topics.c.topic.in_(wanted.topics))
         if wanted.source_id is not None:
-            yield _latest_among(
-                select(col(MentionSource.mention_id)).where(col(MentionSource.source_id) == wanted.source_id)
-            )
+            yield _latest_mention(_mention_sources, _mention_sources.c.source_id == wanted.source_id)
     if wanted.search is not None:
-        yield (
-            select(col(Mention.conversation_id))
-            .where(search.matches(tx, wanted.search), col(Mention.ours).is_(False))
-            .distinct()
-        )
+        found = search.matches(tx, wanted.search)
+        yield _any_mention(select(_mentions.c.conversation_id).where(found, _mentions.c.ours.is_(False)))
 
 
-def _latest_among(mention_ids: Select[Any]) -> Select[Any]:
-    """Conversations whose newest mention is one of these."""
-    return (
-        select(col(Conversation.id))
-        .join(Mention, col(Mention.conversation_id) == col(Conversation.id))
-        .where(col(Mention.id) == col(Conversation.latest_mention_id), col(Mention.id).in_(mention_ids))
+def _any_mention(of: Select[Any]) -> _Test:
+    """`of` selects the conversations of mentions."""
+    here = of.where(_mentions.c.conversation_id == _conversations.c.id).correlate(_conversations)
+    return _Test(of.distinct(), here.exists())
+
+
+def _latest_mention(tagged: Table, how: ColumnElement[bool]) -> _Test:
+    """The conversation's newest mention stands so in `tagged`."""
+    ids = (
+        select(_conversations.c.id)
+        .join(_mentions, _mentions.c.conversation_id == _conversations.c.id)
+        .join(tagged, tagged.c.mention_id == _mentions.c.id)
+        .where(_mentions.c.id == _conversations.c.latest_mention_id, how)
     )
+    here = select(tagged.c.mention_id).where(tagged.c.mention_id == _conversations.c.latest_mention_id, how)
+    return _Test(ids.distinct(), here.correlate(_conversations).exists())
 
 
 def _said_in_time(wanted: Wanted) -> Select[Any]:
     """Conversations with a mention that passes every filter and was posted then: what a bar of a chart counts."""
-    query = select(col(Mention.conversation_id)).where(col(Mention.ours).is_(False)).distinct()
+    query = select(_mentions.c.conversation_id).where(_mentions.c.ours.is_(False))
     if wanted.since is not None:
-        query = query.where(col(Mention.posted_at) >= wanted.since)
+        query = query.where(_mentions.c.posted_at >= wanted.since)
     if wanted.until is not None:
-        query = query.where(col(Mention.posted_at) < wanted.until)
+        query = query.where(_mentions.c.posted_at < wanted.until)
     if wanted.sentiments or wanted.intents:
-        query = query.join(EffectiveTag, col(EffectiveTag.mention_id) == col(Mention.id)).where(
-            *_one_of(col(EffectiveTag.sentiment), wanted.sentiments), *_one_of(col(EffectiveTag.intent), wanted.intents)
+        query = query.join(_effective, _effective.c.mention_id == _mentions.c.id).where(
+            *_one_of(_effective.c.sentiment, wanted.sentiments), *_one_of(_effective.c.intent, wanted.intents)
         )
     if wanted.topics:
-        about = select(col(MentionTopic.mention_id)).where(
-            col(MentionTopic.mention_id) == col(Mention.id), col(MentionTopic.topic).in_(wanted.topics)
+        about = select(_mention_topics.c.mention_id).where(
+            _mention_topics.c.mention_id == _mentions.c.id, _mention_topics.c.topic.in_(wanted.topics)
         )
         query = query.where(about.exists())
     if wanted.source_id is not None:
-        found = select(col(MentionSource.mention_id)).where(
-            col(MentionSource.mention_id) == col(Mention.id), col(MentionSource.source_id) == wanted.source_id
+        found = select(_mention_sources.c.mention_id).where(
+            _mention_sources.c.mention_id == _mentions.c.id, _mention_sources.c.source_id == wanted.source_id
         )
         query = query.where(found.exists())
     return query
@@ -258,7 +327,7 @@ def _said_in_time(wanted: Wanted) -> Select[Any]:
 
 def counts(tx: Transaction, user_id: int | None, bound: int) -> dict[str, int]:
     """How many conversations each view holds, counted up to `bound` and no further."""
-    state, assignee = col(Conversation.state), col(Conversation.assignee_id)
+    state, assignee = _conversations.c.state, _conversations.c.assignee_id
     views: dict[str, list[ColumnElement[bool]]] = {
         "needs_answer": [state == "open"],
         "mine": [assignee == (user_id or 0), state.in_(("open", "waiting"))],
@@ -279,35 +348,14 @@ def counts(tx: Transaction, user_id: int | None, bound: int) -> dict[str, int]:
 
 def before(tx: Transaction, conversation_ids: Collection[int]) -> dict[int, Before]:
     """For each conversation what the same person had said in earlier ones."""
-    earlier = aliased(Conversation)
-    query = (
-        select(
-            col(Conversation.id),
-            func.count(),
-            func.sum(case((col(earlier.intent) == "complaint", 1), else_=0)),
-            func.sum(case((col(earlier.intent) == "praise", 1), else_=0)),
-        )
-        .join(earlier, col(earlier.person_id) == col(Conversation.person_id))
-        .where(col(Conversation.id).in_(conversation_ids), col(earlier.latest_at) < col(Conversation.latest_at))
-        .group_by(col(Conversation.id))
-    )
-    return {row[0]: Before(row[1], int(row[2]), int(row[3])) for row in tx.connection.execute(query)}
+    found = tx.connection.execute(_BEFORE, {"ids": conversation_ids})
+    return {row[0]: Before(row[1], int(row[2]), int(row[3])) for row in found}
 
 
 def wishes(tx: Transaction, person_ids: Collection[int], per_person: int = 3) -> dict[int, tuple[Wish, ...]]:
     """For each person the newest feedback items that their words back."""
     found: dict[int, list[Wish]] = {}
-    query: Any = (
-        select(col(Identity.person_id), col(FeedbackItem.title), col(FeedbackItem.state), func.max(FeedbackEvidence.at))
-        .select_from(Identity)
-        .join(Mention, col(Mention.identity_id) == col(Identity.id))
-        .join(FeedbackEvidence, col(FeedbackEvidence.mention_id) == col(Mention.id))
-        .join(FeedbackItem, col(FeedbackItem.id) == col(FeedbackEvidence.item_id))
-        .where(col(Identity.person_id).in_(person_ids), col(FeedbackItem.state) != "deleted")
-        .group_by(col(Identity.person_id), col(FeedbackItem.id), col(FeedbackItem.title), col(FeedbackItem.state))
-        .order_by(func.max(FeedbackEvidence.at).desc())
-    )
-    for person_id, *wish in tx.connection.execute(query):
+    for person_id, *wish in tx.connection.execute(_WISHES, {"ids": person_ids}):
         of_person = found.setdefault(person_id, [])
         if len(of_person) < per_person:
             of_person.append(Wish(*wish))
@@ -317,12 +365,7 @@ def wishes(tx: Transaction, person_ids: Collection[int], per_person: int = 3) ->
 def topics(tx: Transaction, mention_ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """For each mention its topics, best first."""
     found: dict[int, list[str]] = {}
-    query = (
-        select(col(MentionTopic.mention_id), col(MentionTopic.topic))
-        .where(col(MentionTopic.mention_id).in_(mention_ids))
-        .order_by(col(MentionTopic.mention_id), col(MentionTopic.score).desc(), col(MentionTopic.topic))
-    )
-    for mention_id, topic in tx.connection.execute(query):
+    for mention_id, topic in tx.connection.execute(_TOPICS, {"ids": mention_ids}):
         found.setdefault(mention_id, []).append(topic)
     return {mention_id: tuple(names) for mention_id, names in found.items()}
 
@@ -330,41 +373,36 @@ def topics(tx: Transaction, mention_ids: Collection[int]) -> dict[int, tuple[str
 def corrected(tx: Transaction, mention_ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """For each mention the fields that people corrected."""
     found: dict[int, list[str]] = {}
-    query = (
-        select(col(Correction.mention_id), col(Correction.field))
-        .where(col(Correction.mention_id).in_(mention_ids), col(Correction.withdrawn_at).is_(None))
-        .order_by(col(Correction.field))
-    )
-    for mention_id, name in tx.connection.execute(query):
+    for mention_id, name in tx.connection.execute(_CORRECTED, {"ids": mention_ids}):
         found.setdefault(mention_id, []).append(name)
     return {mention_id: tuple(names) for mention_id, names in found.items()}
 
 
 def platforms_with_account(tx: Transaction) -> frozenset[str]:
     """The platforms on which one of our accounts is connected."""
-    return frozenset(tx.connection.scalars(select(col(PlatformAccount.platform)).distinct()))
+    return frozenset(tx.connection.scalars(select(_accounts.c.platform).distinct()))
 
 
 def sources(tx: Transaction) -> list[tuple[int, str]]:
     """Every source's id and label, by label."""
     query: Any = (
-        select(col(Source.id), col(Source.label))
-        .where(col(Source.state) != "removing")
-        .order_by(func.lower(Source.label), col(Source.id))
+        select(_sources.c.id, _sources.c.label)
+        .where(_sources.c.state != "removing")
+        .order_by(func.lower(_sources.c.label), _sources.c.id)
     )
     return [(row[0], row[1]) for row in tx.connection.execute(query)]
 
 
 def topic_names(tx: Transaction) -> list[str]:
     """The taxonomy's topics in its order."""
-    return list(tx.connection.scalars(select(col(Topic.name)).order_by(col(Topic.position), col(Topic.name))))
+    return list(tx.connection.scalars(select(_topics.c.name).order_by(_topics.c.position, _topics.c.name)))
 
 
 def colleagues(tx: Transaction) -> list[tuple[int, str]]:
     """Everybody to whom a conversation may be assigned, by name."""
     query: Any = (
-        select(col(User.id), col(User.display_name))
-        .where(col(User.disabled_at).is_(None))
-        .order_by(func.lower(User.display_name), col(User.id))
+        select(_users.c.id, _users.c.display_name)
+        .where(_users.c.disabled_at.is_(None))
+        .order_by(func.lower(_users.c.display_name), _users.c.id)
     )
     return [(row[0], row[1]) for row in tx.connection.execute(query)]

@@ -122,7 +122,8 @@ def page(ctx: Context, actor: Actor, filters: Filters, after: str | None = None,
         lines = lists.page(tx, wanted, actor.user_id, mark, limit + 1)
         shown = lines[:limit]
         cards = _cards(tx, shown)
-    return InboxPage(cards, _token(shown[-1]) if len(lines) > limit else None)
+    more = len(lines) > limit
+    return InboxPage(cards, token(shown[-1].latest_at, shown[-1].conversation_id) if more else None)
 
 
 def counts(ctx: Context, actor: Actor) -> dict[str, int]:
@@ -294,7 +295,7 @@ def _wanted(tx: Transaction, actor: Actor, filters: Filters) -> lists.Wanted:
     assignee = filters.assignee
     if filters.view == "mine" or assignee == "me":
         assignee = actor.user_id or 0
-    since, until = _bounds(filters.day, workspace_rows.read(tx).time_zone)
+    since, until = _bounds(filters.day, workspace_rows.read(tx).time_zone) if filters.day else (None, None)
     return lists.Wanted(
         states=states,
         assignee=assignee,
@@ -308,10 +309,8 @@ def _wanted(tx: Transaction, actor: Actor, filters: Filters) -> lists.Wanted:
     )
 
 
-def _bounds(day: tuple[date, date] | None, zone: str) -> tuple[datetime | None, datetime | None]:
+def _bounds(day: tuple[date, date], zone: str) -> tuple[datetime, datetime]:
     """The first moment of the first day and the first moment after the last, in UTC."""
-    if day is None:
-        return None, None
     first, last = min(day), max(day)
     try:
         midnights = (first, last + timedelta(days=1))
@@ -399,8 +398,9 @@ def _memory(memo: str | None, before: lists.Before | None, wishes: Iterable[list
     return " · ".join(parts) or None
 
 
-def _token(line: lists.Line) -> str:
-    return base64.urlsafe_b64encode(f"{line.latest_at.isoformat()} {line.conversation_id}".encode()).decode()
+def token(latest_at: datetime, conversation_id: int) -> str:
+    """What `after` takes for the page that follows this conversation."""
+    return base64.urlsafe_b64encode(f"{latest_at.isoformat()} {conversation_id}".encode()).decode()
 
 
 def _mark(token: str) -> tuple[datetime, int]:

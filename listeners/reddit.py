@@ -172,9 +172,9 @@ def _children(listing: object, where: str) -> list[tuple[str, object]] | None:
     return None
 
 
-def _post_or_rejected(thing: object, where: str) -> Post | Rejected:
+def _post_or_rejected(thing: object, where: str, *, also_gone: bool = False) -> Post | Rejected:
     try:
-        return _post(thing)
+        return _post(thing, also_gone)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
         return Rejected(where, f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}")
@@ -186,12 +186,12 @@ class _NoPost(ValueError):
     """Why a thing is no post, in words."""
 
 
-def _post(thing: object) -> Post:
+def _post(thing: object, also_gone: bool) -> Post:
     data = thing.get("data") if isinstance(thing, dict) else None
     if not isinstance(thing, dict) or not isinstance(data, dict):
         raise _NoPost("is not a thing with data")
     fullname = _fullname(thing, data)
-    if _is_gone(data):
+    if _is_gone(data) and not also_gone:
         raise _NoPost(f"{fullname} was deleted or removed on Reddit")
     is_comment = fullname.startswith("t1_")
     text: Any = data.get("body" if is_comment else "selftext")
@@ -323,7 +323,7 @@ class RedditListener:
 
         def page_at(token: Token) -> Listing:
             nonlocal asked_before
-            found, after = self._page(path, token, **params)
+            found, after = self._page(path, token, params)
             # A walk that goes on from a token of long ago: nothing below it may mean that it means nothing any more.
             if token and not asked_before and not found and after is None:
                 raise StaleToken
@@ -408,38 +408,45 @@ class RedditListener:
         """Reads our own comments, then the thread: absent is what both agree on. Raises Transient, Terminal."""
         me = self._who_am_i()
         since -= CLOCKS_DIFFER
-        ours, complete = self._our_comments(me, since)
-        ours += [one for one in self._below(post) if one.author and _same_user(one.author, me)]
-        answers = [p for p in ours if p.parent_id == post.external_id and p.posted_at >= since]
-        for found in answers:
-            if _words(found.text) == _words(text):
-                return Sent(found.external_id, found.url, found.posted_at)
-        if answers:
+        known = True
+        others = False
+        for look in (self._on_our_page, self._in_the_thread):
+            found, complete = look(post, me, since)
+            answers = [one for one in found if one.parent_id == post.external_id and one.posted_at >= since]
+            for answer in answers:
+                if _words(answer.text) == _words(text):
+                    return Sent(answer.external_id, answer.url, answer.posted_at)
+            known, others = known and complete, others or bool(answers)
+        if others:
             return CannotTell("An answer of ours stands there since then, with other words. Look at it on Reddit.")
-        if not complete:
-            return CannotTell("We have written so many comments since then that Reddit does not list them all.")
-        return Absent()
+        return Absent() if known else CannotTell("Reddit does not show all that we have written since then.")
 
-    def _our_comments(self, me: Author, since: datetime) -> tuple[list[Post], bool]:
-        """Our comments since a moment, newest first, and whether those are all."""
+    def _on_our_page(self, post: Post, me: Author, since: datetime) -> tuple[list[Post], bool]:
+        """Our comments since a moment, newest first, removed ones too, and whether those are all."""
         ours: list[Post] = []
+        readable = True
         after: str | None = None
         for _ in range(FIND_PAGES):
-            found, after = self._page(f"user/{me.handle}/comments", after, sort="new")
+            found, after = self._page(f"user/{me.handle}/comments", after, {"sort": "new"}, also_gone=True)
             ours += (posts := [one for one in found if isinstance(one, Post)])
+            readable = readable and len(posts) == len(found)
             if after is None or (posts and posts[-1].posted_at < since):
-                return ours, True
+                return ours, readable
         return ours, False
 
-    def _below(self, post: Post) -> list[Post]:
-        """What stands directly under a post or comment, newest first, as far as Reddit shows it on one page."""
+    def _in_the_thread(self, post: Post, me: Author, since: datetime) -> tuple[list[Post], bool]:
+        """What is ours right below a post or comment, as far as Reddit shows it on one page, and whether it does."""
         name, params = post.external_id, {"sort": "new", "depth": "1", "limit": "500"}
         if name.startswith("t1_"):  # a comment is asked for with its thread, and stands above its replies
             name, params = post.root_id or "", {**params, "depth": "2", "comment": name[3:]}
         if not _fullnames(name):
-            return []
-        things = _things_or_transient(self._get(f"comments/{name[3:]}", **params))
-        return [found for where, thing in things if isinstance(found := _post_or_rejected(thing, where), Post)]
+            return [], True  # nobody can ask for the thread; our own page has to do
+        try:
+            things = _things_or_transient(self._get(f"comments/{name[3:]}", **params))
+        except Terminal:  # gone, or private by now: it shows nothing, which proves nothing
+            return [], False
+        below = [_post_or_rejected(thing, where, also_gone=True) for where, thing in things]
+        return [one for one in below if isinstance(one, Post) and one.author and _same_user(one.author, me)], True
 
     # Talking to Reddit
 
@@ -465,10 +472,13 @@ class RedditListener:
             self._me = Author(id=f"t2_{number}" if isinstance(number, str) and number else name, handle=name)
         return self._me
 
-    def _page(self, path: str, token: Token, **params: str) -> tuple[list[Post | Rejected], str | None]:
+    def _page(
+        self, path: str, token: Token, params: Mapping[str, str], *, also_gone: bool = False
+    ) -> tuple[list[Post | Rejected], str | None]:
         """One page of a listing, and the token of the page after."""
         document = self._get(path, limit=PAGE, **params, **({"after": str(token)} if token else {}))
-        found = [_post_or_rejected(thing, where) for where, thing in _things_or_transient(document)]
+        things = _things_or_transient(document)
+        found = [_post_or_rejected(thing, where, also_gone=also_gone) for where, thing in things]
         return found, _name_after(document)
 
     def _get(self, path: str, **params: str | int) -> Any:

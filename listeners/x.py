@@ -496,27 +496,27 @@ class XListener:
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Reads our own timeline since then, replies among it. Raises Transient, Terminal."""
-        others = False
+        others = unreadable = False
         token: str | None = None
         for _ in range(FIND_PAGES):
-            posts, token = self._our_timeline(since - CLOCKS_DIFFER, token)
-            answers = [found for found in posts if found.parent_id == post.external_id]
+            listing, token = self._our_timeline(since - CLOCKS_DIFFER, token)
+            answers = [found for found in listing.posts if found.parent_id == post.external_id]
             for found in answers:
                 if _words(found.text) == _words(text):
                     return Sent(found.external_id, found.url, found.posted_at)
-            others = others or bool(answers)
-            if token is None and others:
-                return CannotTell("An answer of ours stands there since then, with other words. Look at it on X.")
+            others, unreadable = others or bool(answers), unreadable or bool(listing.rejected)
             if token is None:
-                return Absent()
-        return CannotTell("We have posted so much since then that X does not list it all.")
+                break
+        if others:
+            return CannotTell("An answer of ours stands there since then, with other words. Look at it on X.")
+        return CannotTell("X does not show all that we have posted since then.") if token or unreadable else Absent()
 
-    def _our_timeline(self, since: datetime, token: str | None) -> tuple[Sequence[Post], str | None]:
+    def _our_timeline(self, since: datetime, token: str | None) -> tuple[Listing, str | None]:
         us = self._need_us()
         page = {"start_time": since, "max_results": PAGE, "pagination_token": token, **_FIELDS}
         told = self._ask(lambda client: client.get_users_tweets(us, user_auth=True, **page))
         following = _dict(_dict(told).get("meta")).get("next_token")
-        return self._listing(told).posts, following if isinstance(following, str) else None
+        return self._listing(told), following if isinstance(following, str) else None
 
     # Talking to X
 

@@ -515,6 +515,31 @@ class TestFind:
         ]
         assert isinstance(reddit.find(asked, "On it.", "k", SINCE), CannotTell)
 
+    def test_an_answer_that_a_moderator_removed_was_posted_all_the_same(
+        self, server: RedditServer, reddit: RedditListener, asked: Post
+    ) -> None:
+        reddit.answer(asked, "On it.", "k")
+        server.ours[0]["data"] |= {"body": "[removed]", "author": "[deleted]"}
+        assert isinstance(reddit.find(asked, "On it.", "k", SINCE), CannotTell)
+
+    def test_a_damaged_comment_of_ours_proves_nothing(
+        self, server: RedditServer, reddit: RedditListener, asked: Post
+    ) -> None:
+        reddit.answer(asked, "On it.", "k")
+        server.ours[0]["data"]["created_utc"] = None
+        assert isinstance(reddit.find(asked, "On it.", "k", SINCE), CannotTell)
+
+    def test_a_thread_that_has_become_private_proves_nothing(
+        self, server: RedditServer, reddit: RedditListener, asked: Post, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        truth = server._reply_to
+
+        def private(request: Any, path: list[str]) -> Reply:
+            return Reply({"reason": "private", "error": 403}, 403) if path[0] == "comments" else truth(request, path)
+
+        monkeypatch.setattr(server, "_reply_to", private)
+        assert isinstance(reddit.find(asked, "On it.", "k", SINCE), CannotTell)
+
     def test_line_ends_and_spaces_make_no_difference(self, reddit: RedditListener, asked: Post) -> None:
         reddit.answer(asked, "First line\n\nSecond *line*  ", "k")
         assert isinstance(reddit.find(asked, "First line\r\n\r\nSecond *line*", "k", SINCE), Sent)

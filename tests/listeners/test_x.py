@@ -501,6 +501,11 @@ class TestFind:
             listener.answer(elsewhere, f"Still elsewhere {n}", "k")
         assert isinstance(listener.find(asked, "On it.", "k", SINCE), CannotTell)
 
+    def test_a_damaged_post_of_ours_proves_nothing(self, server: XServer, listener: XListener, asked: Post) -> None:
+        listener.answer(asked, "On it.", "k")
+        server.ours[0]["text"] = None
+        assert isinstance(listener.find(asked, "On it.", "k", SINCE), CannotTell)
+
     def test_it_asks_only_since_then(self, server: XServer, listener: XListener, asked: Post) -> None:
         listener.find(asked, "On it.", "k", datetime(2026, 11, 20, 12, 0, tzinfo=UTC))
         assert server.requests[-1].params["start_time"] == "2026-11-20T11:59:00Z"

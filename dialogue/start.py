@@ -12,6 +12,8 @@ from db.engine import Database, DatabaseError
 from dialogue import secrets
 from dialogue.context import Context, DialogueError, NoTriggers, Triggers
 
+VERSION = "0.1.0"
+
 
 class Configuration(Protocol):
     """The part of the settings that this room needs; `settings.Settings` has it."""

@@ -1,0 +1,223 @@
+"""The queue: Huey carries triggers, the database carries the truth.
+
+A trigger that is lost or doubled does no harm. Every few seconds a sweep looks at the database for whatever is due and
+nobody holds, so that a trigger only makes things happen sooner. Work is claimed by a lease on its row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from huey import PostgresHuey, SqliteHuey
+from huey.api import Huey
+from huey.consumer import Consumer, Scheduler
+
+from db import workers
+from db.engine import Database
+from dialogue import collecting, privacy, replies, requests, understanding
+from dialogue.context import Context
+
+SWEEP_EVERY = 2
+"""Seconds between two looks at what is due: what a due source or an undone reply waits at most without a trigger."""
+TRIGGERED_RECENTLY = 20.0
+"""Seconds for which the sweep trusts a trigger that it gave itself and that has not come up yet."""
+BEAT_EVERY = 5.0
+FORGET_WORKERS_AFTER = timedelta(days=1)
+DRAIN = 20
+"""Seconds that running tasks may take once the worker was asked to stop."""
+
+log = logging.getLogger(__name__)
+
+
+def make_huey(database_url: str, data_dir: Path) -> Huey:
+    """The queue that belongs to a database: a file in DATA_DIR beside SQLite, tables in the same PostgreSQL."""
+    if database_url.startswith("postgresql"):
+        return PostgresHuey("samtal", dsn=database_url, results=False, store_none=False)
+    # fsync off: a trigger lost to a power cut is found by the sweep.
+    return SqliteHuey("samtal", filename=str(data_dir / "queue.db"), results=False, store_none=False, fsync=False)
+
+
+class HueyTriggers:
+    """Wakes the worker through the queue."""
+
+    def __init__(self, huey: Huey) -> None:
+        self._tasks = Tasks(huey)
+
+    def collect(self, source_id: int) -> None:
+        """Asks for a source to be read."""
+        self._tasks.enqueue("collect", source_id)
+
+    def understand(self) -> None:
+        """Asks for untagged mentions to be read by the model."""
+        self._tasks.enqueue("understand")
+
+    def deliver(self, reply_id: int, at: datetime | None = None) -> None:
+        """Asks for a reply to be sent, not before `at`."""
+        self._tasks.enqueue("deliver", reply_id, at=at)
+
+    def serve(self, request_id: int) -> None:
+        """Asks for a request to be answered."""
+        self._tasks.enqueue("serve", request_id)
+
+
+class Tasks:
+    """The tasks of one queue. Without a context they can only be enqueued; the worker's have one and run."""
+
+    def __init__(self, huey: Huey, ctx: Context | None = None) -> None:
+        self._ctx = ctx
+        self._given: dict[tuple[Any, ...], float] = {}
+        self._reading = threading.Lock()
+        run: dict[str, Callable[..., None]] = {
+            "collect": self._collect,
+            "understand": self._understand,
+            "deliver": self._deliver,
+            "serve": self._serve,
+            "recheck": self._recheck,
+        }
+        self._tasks = {name: huey.task(name=name)(work) for name, work in run.items()}
+        # A sweep that waited for its turn is stale: the next one is due already.
+        huey.periodic_task(lambda _: True, name="sweep", expires=SWEEP_EVERY)(self._sweep)
+
+    def enqueue(self, name: str, *arguments: int, at: datetime | None = None) -> None:
+        """Puts a task on the queue, at a moment (UTC-aware) or now."""
+        if at is None:
+            self._tasks[name](*arguments)
+        else:
+            self._tasks[name].schedule(arguments, eta=at)
+
+    @property
+    def ctx(self) -> Context:
+        """The world of the worker."""
+        if self._ctx is None:
+            raise RuntimeError("this process only gives triggers; the worker runs tasks")
+        return self._ctx
+
+    def _collect(self, source_id: int) -> None:
+        self._given.pop(("collect", source_id), None)
+        collecting.collect(self.ctx, source_id)
+
+    def _understand(self) -> None:
+        self._given.pop(("understand",), None)
+        # One reader a process: the model has its own threads. What comes meanwhile is found by the one that reads, or
+        # by the sweep.
+        if self._reading.acquire(blocking=False):
+            try:
+                understanding.understand(self.ctx)
+            finally:
+                self._reading.release()
+
+    def _deliver(self, reply_id: int) -> None:
+        self._given.pop(("deliver", reply_id), None)
+        replies.deliver(self.ctx, reply_id)
+
+    def _serve(self, request_id: int) -> None:
+        self._given.pop(("serve", request_id), None)
+        requests.serve(self.ctx, request_id)
+
+    def _recheck(self, source_id: int) -> None:
+        self._given.pop(("recheck", source_id), None)
+        privacy.recheck(self.ctx, source_id)
+
+    def _sweep(self) -> None:
+        """Triggers whatever is due; expired leases are due again, except a reply's, which makes it unknown."""
+        ctx = self.ctx
+        self._trigger("deliver", replies.sweep(ctx))
+        self._trigger("serve", requests.due(ctx))
+        self._trigger("collect", collecting.due(ctx))
+        self._trigger("recheck", privacy.due(ctx))
+        if understanding.waiting(ctx):
+            self._trigger_once("understand")
+
+    def _trigger(self, name: str, ids: Iterable[int]) -> None:
+        for id_ in ids:
+            self._trigger_once(name, id_)
+
+    def _trigger_once(self, name: str, *arguments: int) -> None:
+        key, now = (name, *arguments), time.monotonic()
+        if now - self._given.get(key, -TRIGGERED_RECENTLY) >= TRIGGERED_RECENTLY:
+            self._given[key] = now
+            self.enqueue(name, *arguments)
+
+
+# The worker -----------------------------------------------------------------------------------------------------------
+
+
+class _Scheduler(Scheduler):  # type: ignore[misc]
+    periodic_task_seconds = SWEEP_EVERY
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer, which sweeps more often than once a minute and drains on SIGTERM as on SIGINT."""
+
+    scheduler_class = _Scheduler
+
+    def __init__(self, huey: Huey, **options: Any) -> None:
+        super().__init__(huey, **options)
+        # Huey 3 abandons running tasks on the one of these two that is not its graceful signal.
+        self._signal_actions = {signal.SIGINT: (False, True), signal.SIGTERM: (False, True)}
+
+
+def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | None = None) -> None:
+    """Runs the queue until SIGINT or SIGTERM, lets running tasks finish, and returns. A second signal ends it now.
+
+    `parent` is a file descriptor whose other end the parent process holds: when it closes, the worker stops as if it
+    had been asked to.
+    """
+    for noisy in ("huey", "huey.consumer"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    Tasks(huey, ctx)
+    consumer = _Consumer(
+        huey,
+        workers=threads,
+        initial_delay=0.05,
+        max_delay=0.5,
+        backoff=1.3,
+        scheduler_interval=1,
+        check_worker_health=True,
+        shutdown_timeout=DRAIN,
+    )
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()
+    stopped = threading.Event()
+    pulse = threading.Thread(target=_beat, args=(ctx.database, stopped, version), name="heartbeat", daemon=True)
+    pulse.start()
+    try:
+        consumer.run()
+    finally:
+        stopped.set()
+        pulse.join(BEAT_EVERY)
+
+
+def _follow(parent: int) -> None:
+    """Asks this process to stop once nobody holds the pipe's other end any more, and insists after the drain."""
+    while os.read(parent, 1024):
+        pass
+    log.warning("The web process is gone; this worker finishes what it is doing and ends.")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(DRAIN + 5)
+    os._exit(1)  # a task that hangs must not leave an orphan
+
+
+def _beat(database: Database, stopped: threading.Event, version: str) -> None:
+    """Says every few seconds that this worker lives; takes it off the list at the end."""
+    name, started = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(3)}", datetime.now().astimezone()
+    while True:
+        try:
+            with database.transaction() as tx:
+                workers.beat(tx, name, started, datetime.now().astimezone(), version)
+        except Exception:  # the database may be away for a while: the next beat tries again, and the log says so
+            log.exception("The heartbeat could not be written")
+        if stopped.wait(BEAT_EVERY):
+            break
+    with database.transaction() as tx:
+        workers.leave(tx, name, datetime.now().astimezone() - FORGET_WORKERS_AFTER)

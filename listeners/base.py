@@ -195,6 +195,8 @@ class Capability:
     exportable: bool = True
     trainable: bool = True
     cross_person_matching: bool = True
+    polls: bool = True
+    """False: nothing new ever comes by asking again, as with an uploaded file."""
     poll_every: timedelta = timedelta(minutes=5)
     recheck_every: timedelta | None = None
     """How often to ask whether posts are still there; None where the platform cannot be asked."""

@@ -52,6 +52,7 @@ CAPABILITY = Capability(
     checked_on=date(2026, 11, 22),
     modes=(Mode("file", "An uploaded file", "File", "CSV with a header, or JSON Lines."),),
     limits="No limit on rows; a line has at most 1 MB.",
+    polls=False,
     duties="Whoever uploads a file answers for being allowed to.",
 )
 

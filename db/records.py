@@ -249,7 +249,7 @@ def _mention_rows(tx: Transaction, query: Select[Any]) -> list[MentionRow]:
         )
         for mention_id, topic in tx.connection.execute(about):
             topics[mention_id].append(topic)
-    return [MentionRow(*row, tuple(topics[row[0]])) for row in found]
+    return [MentionRow(*[*row, tuple(topics[row[0]])]) for row in found]
 
 
 def _conversations() -> Select[Any]:
@@ -287,6 +287,17 @@ def conversations(
 def conversation(tx: Transaction, conversation_id: int) -> ConversationRow | None:
     row = tx.connection.execute(_conversations().where(col(Conversation.id) == conversation_id)).one_or_none()
     return ConversationRow(*row) if row else None
+
+
+def mention_to_answer(tx: Transaction, conversation_id: int, mention_id: int | None) -> int | None:
+    """The mention's id when it is in the conversation; for None the newest that is not ours. None: there is none."""
+    if mention_id is None:
+        newest = select(col(Conversation.latest_mention_id)).where(col(Conversation.id) == conversation_id)
+        return tx.connection.execute(newest).scalar_one_or_none()
+    query = select(col(Mention.id)).where(
+        col(Mention.id) == mention_id, col(Mention.conversation_id) == conversation_id
+    )
+    return tx.connection.execute(query).scalar_one_or_none()
 
 
 def replies(
@@ -372,7 +383,7 @@ def feedback(
         query = query.where(~col(FeedbackItem.sample))
     found = tx.connection.execute(query).all()
     backing = _evidence(tx, [row[0] for row in found])
-    return [FeedbackRow(*row, tuple(backing[row[0]])) for row in found]
+    return [FeedbackRow(*[*row, tuple(backing[row[0]])]) for row in found]
 
 
 def _evidence(tx: Transaction, item_ids: Sequence[int]) -> dict[int, list[EvidenceRow]]:

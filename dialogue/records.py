@@ -262,8 +262,12 @@ def draft(
 
     Raises Stale when that one has left already, Missing, DialogueError for a text that cannot be one.
     """
+    with ctx.database.reading() as tx:
+        answered = rows.mention_to_answer(tx, conversation_id, mention_id)
+    if answered is None:
+        raise Missing("There is no such conversation, or no such mention in it.")
     draft_key = f"api-{actor.user_id}-{key or secrets.token_urlsafe(12)}"
-    made = outbox.save_draft(ctx, actor, conversation_id, mention_id, text, draft_key, made_by="api")
+    made = outbox.save_draft(ctx, actor, conversation_id, answered, text, draft_key, made_by="api")
     with ctx.database.reading() as tx:
         (row,) = rows.replies(tx, 0, 1, reply_id=made.id)
     return _reply(row)

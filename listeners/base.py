@@ -34,7 +34,10 @@ def _clean_str(value: object) -> object:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # at the very ends of the calendar the shift to UTC leaves it
+        raise ValueError("lies outside the calendar") from None
 
 
 def _web_address(value: str | None) -> str | None:

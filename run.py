@@ -5,8 +5,6 @@ python3 run.py install        only the environment
 python3 run.py install dev    the environment with what tests and linters need
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -21,11 +19,11 @@ VENV = HERE / ".venv"
 NEWEST_FIRST = ["python3.14", "python3.13", "python3.12", "python3.11"]
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: "list[str]") -> None:
     os.environ.setdefault("SAMTAL_STARTED", str(time.time()))
     if arguments not in ([], ["install"], ["install", "dev"]):
         end("usage: python3 run.py [install [dev]]")
-    if sys.version_info < (3, 11):  # noqa: UP036 - this file alone is run by whatever Python there is
+    if sys.version_info < (3, 11):
         go_on_with_a_newer_python(arguments)
     os.chdir(HERE)
     install("requirements-dev.txt" if arguments[1:] == ["dev"] else "requirements.txt")
@@ -34,10 +32,10 @@ def main(arguments: list[str]) -> None:
         os.execv(python, [python, "app.py"])
 
 
-def go_on_with_a_newer_python(arguments: list[str]) -> None:
+def go_on_with_a_newer_python(arguments: "list[str]") -> None:
     for name in NEWEST_FIRST:
         found = shutil.which(name)
-        if found:
+        if found and works(found):  # a version manager puts names on the PATH that lead nowhere
             os.execv(found, [found, str(Path(__file__).resolve()), *arguments])
     end("Python 3.11 or newer is needed, and this is {}.{}. Install one and start again.".format(*sys.version_info[:2]))
 
@@ -79,7 +77,8 @@ def make_venv() -> None:
     if done.returncode:
         last = done.stdout.decode("utf-8", "replace").strip().splitlines()[-1:]
         end(
-            f"{VENV} cannot be made ({last[0] if last else done.returncode}). On Debian and Ubuntu: apt-get install python3-venv"
+            f"{VENV} cannot be made ({last[0] if last else done.returncode}). "
+            "On Debian and Ubuntu: apt-get install python3-venv"
         )
 
 
@@ -89,12 +88,17 @@ def venv_python() -> str:
 
 def runs() -> bool:
     """Whether the environment is there and of this Python; one that was moved or lost its Python is made anew."""
-    version = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
+    return works(venv_python(), "assert sys.version_info[:2] == {}".format(tuple(sys.version_info[:2])))
+
+
+def works(python: str, check: str = "assert sys.version_info >= (3, 11)") -> bool:
     try:
-        done = subprocess.run([venv_python(), "-c", version], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            [python, "-c", "import sys; " + check], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
     except OSError:
         return False
-    return done.stdout.decode().strip() == "{}.{}".format(*sys.version_info[:2])
+    return done.returncode == 0
 
 
 def end(message: str) -> NoReturn:

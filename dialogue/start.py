@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from db.engine import Database, DatabaseError
-from dialogue import secrets
+from db.migrate import migrate
+from dialogue import secrets, topics
 from dialogue.context import Context, DialogueError, NoTriggers, Triggers
 
 VERSION = "0.1.0"
@@ -56,14 +56,11 @@ def context(configuration: Configuration, *, triggers: bool = True) -> Context:
 
 def prepare(ctx: Context) -> None:
     """Brings the database up to date and checks that the secret key is the one it was made with. Raises StartError."""
-    from db.migrate import migrate
-
     try:
         migrate(ctx.database)
         if isinstance(ctx.secrets, secrets.SecretBox):
             secrets.check(ctx.database, ctx.secrets)
-        if importlib.util.find_spec("dialogue.topics"):
-            importlib.import_module("dialogue.topics").ensure_defaults(ctx)
+        topics.ensure_defaults(ctx)
     except (DatabaseError, DialogueError) as error:
         raise StartError(str(error)) from error
 
@@ -84,7 +81,6 @@ def _writable(data_dir: Path) -> Path:
 
 
 def _triggers(configuration: Configuration, data_dir: Path) -> Triggers:
-    if not importlib.util.find_spec("dialogue.queue"):
-        return NoTriggers()
-    queue = importlib.import_module("dialogue.queue")
-    return cast(Triggers, queue.HueyTriggers(queue.make_huey(configuration.database, data_dir)))
+    from dialogue import queue  # commands that wake nobody need not load it
+
+    return queue.HueyTriggers(queue.make_huey(configuration.database, data_dir))

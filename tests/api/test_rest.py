@@ -251,7 +251,7 @@ def test_a_failure_inside_says_nothing_of_the_inside(ctx: Context, monkeypatch: 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("SECRET detail")
 
-    monkeypatch.setattr(rest.records, "sources", broken)
+    monkeypatch.setattr("dialogue.records.sources", broken)
     assert "SECRET" not in str(reads.get("/sources", 500))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 import streamlit as st
 
 from dialogue import conversations, feedback, inbox, people, replies
-from dialogue.context import Actor, Context, DialogueError, Role
+from dialogue.context import Actor, Context, DialogueError, Missing, Role
 from pages.parts import context, look, notices, state, tags, text
 
 BEAT_SECONDS = 4
@@ -685,6 +685,13 @@ def follow_way() -> None:
         st.query_params.from_dict(state.conversation_query(target))
 
 
+def show_none(words: str) -> None:
+    """There is no conversation to show, and where to find one."""
+    look.heading("Conversation")
+    look.nothing(words, ":material/forum:")
+    st.page_link("pages/inbox.py", label="Go to the inbox", icon=":material/inbox:")
+
+
 def main() -> None:
     """Wires loaders and views."""
     context.through_the_dashboard()
@@ -692,13 +699,16 @@ def main() -> None:
     follow_way()
     conversation_id = state.conversation_id()
     if conversation_id is None:
-        look.heading("Conversation")
-        look.nothing("No conversation is open. Choose one in the **Inbox**.", ":material/forum:")
-        st.page_link("pages/inbox.py", label="Go to the inbox", icon=":material/inbox:")
+        show_none("No conversation is open. Choose one in the **Inbox**.")
         return
     person = context.actor()
-    with look.telling_errors():
+    try:
         view = load(person, conversation_id)
+    except Missing as error:
+        state.forget_conversation()
+        show_none(text.plain(str(error)))
+        return
+    with look.telling_errors():
         inbox.mark_seen(context.ctx(), person, view.id, view.version)
         facets, now, reader = load_facets(context.scope(person), context.ctx()), context.now(), context.reader_zone()
         notices.show()

@@ -373,7 +373,7 @@ class _Page:
         if not new:
             return
         now, sample = self.now, self.sample
-        rows = []
+        rows: list[dict[str, Any]] = []
         for post in new:
             is_ours = post.author_id in ours
             rows.append(

@@ -81,6 +81,13 @@ def claim(tx: Transaction, now: datetime, lease: timedelta, limit: int) -> list[
     return [Untagged(row.id, row.fence + 1, row.title, row.text, row.text_hash) for row in rows]
 
 
+def any_free(tx: Transaction, now: datetime) -> bool:
+    """Whether there is an untagged mention that no worker holds."""
+    free = or_(_mentions.c.lease_until.is_(None), _mentions.c.lease_until < now)
+    query = select(_mentions.c.id).where(_mentions.c.tagged_at.is_(None), free).limit(1)
+    return tx.connection.execute(query).first() is not None
+
+
 def release(tx: Transaction, claimed: Sequence[Untagged]) -> None:
     """Gives back what was claimed and will not be tagged now."""
     tx.connection.execute(

@@ -39,6 +39,12 @@ def understand(ctx: Context) -> int:
     return tagged
 
 
+def waiting(ctx: Context) -> bool:
+    """Whether there is something to tag that nobody holds."""
+    with ctx.database.reading() as tx:
+        return tags.any_free(tx, ctx.clock())
+
+
 def _one_batch(ctx: Context) -> int:
     """Claims, reads and tags one batch; returns how many mentions it had."""
     with ctx.database.transaction() as tx:

@@ -1,0 +1,132 @@
+"""Forgetting: what was deleted at its source, or is past retention, goes from here with all that was derived from it.
+
+Each platform that can be asked has a re-check interval. What is shown or new is asked about once an interval, newest
+first; everything else once a day.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from db import forgetting, sources, workspace
+from db.forgetting import Standing
+from db.sources import AccountRow, SourceRow
+from dialogue import points
+from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, back_off, open_listener
+from dialogue.context import Context
+from listeners import registry
+from listeners.base import Deletes, ListeningError, Terminal, Transient
+
+NEW = timedelta(days=7)
+REST = timedelta(hours=20)
+"""How often what is neither shown nor new is asked about: within a day, with time to spare for a long run."""
+ASKED_AT_ONCE = 100
+ASKED_A_RUN = 20
+"""Batches; then others get a turn and the source goes on right after."""
+FORGOTTEN_AT_ONCE = 500
+DELETED = "deleted at source"
+PAST_RETENTION = "past retention"
+
+log = logging.getLogger(__name__)
+
+
+def due(ctx: Context, limit: int = 100) -> list[int]:
+    """Sources whose mentions should be asked about now."""
+    with ctx.database.reading() as tx:
+        return sources.due_for_recheck(tx, ctx.clock(), limit)
+
+
+def recheck(ctx: Context, source_id: int) -> int | None:
+    """Asks a source which of its mentions still stand and forgets the others; returns how many went.
+
+    None: it was not due, or another worker has it. A platform that fails is asked again later; its words are logged.
+    """
+    with ctx.database.transaction() as tx:
+        source = sources.claim(tx, source_id, ctx.clock(), LEASE, recheck=True)
+        if source is None:
+            return None
+        account = sources.account(tx, source.account_id) if source.account_id else None
+    points.reached("recheck.claimed")
+    every = _every(source)
+    gone, wait = 0, every
+    try:
+        if every is not None:
+            gone, more = _ask(ctx, source, account, every)
+            wait = timedelta(0) if more else every
+    except Transient as error:
+        wait = timedelta(seconds=back_off(0) if error.retry_after is None else max(error.retry_after, 1.0))
+        log.info("What still stands at source %d (%s) is asked later: %s", source.id, source.platform, error)
+    except ListeningError as error:
+        log.warning("What still stands at source %d (%s) cannot be asked: %s", source.id, source.platform, error)
+    except LostLease:
+        return None
+    except Exception:  # one listener's fault must not keep the others from being asked
+        log.exception("What still stands at source %d (%s) could not be asked", source.id, source.platform)
+    _end(ctx, source, wait)
+    return gone
+
+
+def _every(source: SourceRow) -> timedelta | None:
+    """How often to ask; None where the platform cannot be asked."""
+    try:
+        every = registry.capability(source.platform).recheck_every
+    except Terminal:
+        return None
+    chosen = source.options.get(RECHECK_SECONDS)
+    return timedelta(seconds=float(chosen)) if every is not None and chosen else every
+
+
+def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: timedelta) -> tuple[int, bool]:
+    """Asks about everything that is due, a batch at a time; returns how many are gone, and whether more may be due."""
+    listener = open_listener(ctx, source.platform, account, source.options)
+    if not isinstance(listener, Deletes):
+        return 0, False
+    gone = 0
+    for _ in range(ASKED_A_RUN):
+        with ctx.database.reading() as tx:
+            batch = forgetting.to_check(
+                tx, source.id, ctx.clock(), every, ASKED_AT_ONCE, recent=NEW, rest=max(REST, every)
+            )
+        if not batch:
+            return gone, False
+        answers = listener.still_there([one.external_id for one in batch])
+        gone += _settle(ctx, source, batch, dict(answers))
+        points.reached("recheck.after_batch")
+    return gone, True
+
+
+def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[str, bool]) -> int:
+    """Forgets what is gone. What the platform did not speak of counts as asked: it is asked again next time."""
+    now = ctx.clock()
+    missing = [one.id for one in batch if there.get(one.external_id) is False]
+    with ctx.database.transaction() as tx:
+        if not sources.holds(tx, source):
+            raise LostLease
+        forgetting.still_stand(tx, [one.id for one in batch if one.id not in set(missing)], now)
+        gone = forgetting.forget(tx, missing, now=now, reason=DELETED, digest=ctx.secrets.digest)
+        sources.change(tx, source.id, lease_until=now + LEASE)
+    return gone
+
+
+def _end(ctx: Context, source: SourceRow, wait: timedelta | None) -> None:
+    values: dict[str, Any] = {"lease_until": None, "recheck_at": None if wait is None else ctx.clock() + wait}
+    with ctx.database.transaction() as tx:
+        if sources.holds(tx, source):
+            sources.change(tx, source.id, **values)
+
+
+def forget_past_retention(ctx: Context) -> int:
+    """Forgets what was posted longer ago than the workspace keeps it; returns how many went."""
+    gone = 0
+    while True:
+        with ctx.database.transaction() as tx:
+            days = workspace.read(tx).retention_days
+            if days is None:
+                return gone
+            now = ctx.clock()
+            ids = forgetting.posted_before(tx, now - timedelta(days=days), FORGOTTEN_AT_ONCE)
+            if not ids:
+                return gone
+            gone += forgetting.forget(tx, ids, now=now, reason=PAST_RETENTION, digest=ctx.secrets.digest)

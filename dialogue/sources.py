@@ -1,0 +1,610 @@
+"""Sources and accounts as people see and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from db import forgetting, rollups, workspace
+from db import requests as request_rows
+from db import sources as rows
+from db.engine import Transaction
+from db.sources import AccountRow, SourceRow
+from dialogue import audit
+from dialogue.collecting import (
+    BASE_URL,
+    POLL_SECONDS,
+    RECHECK_SECONDS,
+    open_listener,
+)
+from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
+from dialogue.requests import Progress
+from listeners import registry
+from listeners.base import Answering, Capability, Health, Post, Query, Terminal
+
+FASTEST_POLL = 5
+"""Seconds."""
+QUIET_AFTER = 10
+"""Times its interval after which a source that should have been asked has gone quiet."""
+SPARK_DAYS = 14
+PREVIEWED = 10
+REMOVED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ModeInfo:
+    """One way to listen; an empty `query_label` needs no query."""
+
+    name: str
+    label: str
+    query_label: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialInfo:
+    """One thing that an account needs."""
+
+    name: str
+    label: str
+    secret: bool
+    help: str
+    default: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformInfo:
+    """What a platform allows, for the interface. `polls` False: it takes an uploaded file, not a query."""
+
+    platform: str
+    title: str
+    modes: tuple[ModeInfo, ...]
+    credentials: tuple[CredentialInfo, ...]
+    key_needed: bool
+    answers: bool
+    answering_rule: str
+    limits: str
+    search_syntax: str
+    duties: str
+    polls: bool
+    exportable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source and how it is. health: listening, waiting, problem, quiet, paused, removing. `sparkline` ends today."""
+
+    id: int
+    label: str
+    platform: str
+    platform_title: str
+    mode_label: str
+    query: str
+    state: str
+    health: str
+    words: str
+    what_to_do: str
+    last_success_at: datetime | None
+    next_run_at: datetime | None
+    total: int
+    last_24h: int
+    account_label: str
+    sample: bool
+    sparkline: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One time that a source was asked. outcome: running, ok, unchanged, transient, terminal, crash."""
+
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    error: str
+    pages: int
+    new: int
+    edited: int
+    seen: int
+    rejected: int
+    rejections: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One of our accounts; its secrets are never shown."""
+
+    id: int
+    platform: str
+    platform_title: str
+    label: str
+    base_url: str | None
+    handle: str | None
+    checked_at: datetime | None
+    check_ok: bool | None
+    check_words: str
+
+
+# What there is --------------------------------------------------------------------------------------------------------
+
+
+def platforms(ctx: Context) -> list[PlatformInfo]:
+    """Every platform that is installed, by title; those that need no key first."""
+    found = [_info(one) for one in registry.capabilities().values()]
+    return sorted(found, key=lambda one: (not one.polls, one.key_needed, one.title.casefold()))
+
+
+def _info(one: Capability) -> PlatformInfo:
+    return PlatformInfo(
+        platform=one.platform,
+        title=one.title,
+        modes=tuple(ModeInfo(mode.name, mode.label, mode.query_label, mode.help) for mode in one.modes),
+        credentials=tuple(
+            CredentialInfo(field.name, field.label, field.secret, field.help, field.default, field.required)
+            for field in one.credentials
+        ),
+        key_needed=one.key_needed,
+        answers=one.answering is Answering.API,
+        answering_rule=one.answering_rule,
+        limits=one.limits,
+        search_syntax=one.search_syntax,
+        duties=one.duties,
+        polls=one.polls,
+        exportable=one.exportable,
+    )
+
+
+def list_(ctx: Context, actor: Actor) -> list[SourceView]:
+    """Every source, oldest first."""
+    require(actor, Role.VIEWER)
+    now = ctx.clock()
+    days = [(now - timedelta(days=ago)).astimezone(UTC).date() for ago in reversed(range(SPARK_DAYS))]
+    with ctx.database.reading() as tx:
+        found = rows.all_(tx)
+        labels = {account.id: account.label for account in rows.accounts(tx)}
+        totals = rows.totals(tx)
+        recent = rows.collected_since(tx, now - timedelta(days=1))
+        by_day = rows.posted_by_day(tx, now - timedelta(days=SPARK_DAYS))
+    allowed = registry.capabilities()
+    views = []
+    for row in found:
+        health, words = _health(row, now)
+        capability = allowed.get(row.platform)
+        mode = next((one.label for one in capability.modes if one.name == row.mode), "") if capability else ""
+        views.append(
+            SourceView(
+                id=row.id,
+                label=row.label,
+                platform=row.platform,
+                platform_title=capability.title if capability else row.platform,
+                mode_label=mode,
+                query=row.query if capability is None or capability.polls else "",
+                state=row.state,
+                health=health,
+                words=words,
+                what_to_do=row.what_to_do if health == "problem" else "",
+                last_success_at=row.last_success_at,
+                next_run_at=row.next_run_at,
+                total=totals.get(row.id, 0),
+                last_24h=recent.get(row.id, 0),
+                account_label=labels.get(row.account_id or 0, ""),
+                sample=row.sample,
+                sparkline=tuple(by_day.get(row.id, {}).get(day, 0) for day in days),
+            )
+        )
+    return views
+
+
+def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
+    """How the source is, in a word and in a sentence."""
+    if row.state == "removing":
+        return "removing", "It is being removed."
+    if row.sample:
+        return "paused", "Sample data: nothing is asked."
+    if row.state == "paused":
+        return "paused", "Paused: nothing is asked until somebody goes on."
+    if row.last_error_kind == "terminal":
+        return "problem", row.last_error
+    if row.last_error_kind == "crash":
+        return "problem", f"{row.last_error} It is tried again by itself."
+    if row.last_error_kind == "transient":
+        health = "problem" if row.failures >= 5 else "waiting"
+        return health, f"{row.last_error} It is tried again by itself."
+    if row.next_run_at is None:
+        return "listening", "Everything in it is here." if row.last_success_at else "It is being read."
+    late = now - row.next_run_at
+    if late > max(timedelta(seconds=row.poll_seconds * QUIET_AFTER), timedelta(minutes=5)):
+        return "quiet", "It should have been asked long ago: is a worker running?"
+    if row.last_success_at is None:
+        return "waiting", "It is asked for the first time in a moment."
+    if row.budget.get("remaining") == 0 and row.next_run_at > now + timedelta(seconds=row.poll_seconds):
+        return "waiting", "The platform's limit is used up; it goes on when the platform allows."
+    return "listening", "It listens."
+
+
+def runs(ctx: Context, actor: Actor, source_id: int, limit: int = 20) -> list[RunView]:
+    """The last times that the source was asked, newest first."""
+    require(actor, Role.VIEWER)
+    with ctx.database.reading() as tx:
+        found = rows.runs(tx, source_id, max(1, min(limit, 200)))
+    return [
+        RunView(
+            row.started_at, row.finished_at, row.outcome, row.error, row.pages, row.new, row.edited, row.seen,
+            row.rejected, tuple(row.rejections),
+        )
+        for row in found
+    ]  # fmt: skip
+
+
+def accounts(ctx: Context, actor: Actor) -> list[AccountView]:
+    """Our accounts, oldest first."""
+    require(actor, Role.ADMIN)
+    allowed = registry.capabilities()
+    with ctx.database.reading() as tx:
+        found = rows.accounts(tx)
+    return [
+        AccountView(
+            row.id, row.platform, allowed[row.platform].title if row.platform in allowed else row.platform, row.label,
+            row.base_url, row.handle, row.checked_at, row.check_ok, row.check_words,
+        )
+        for row in found
+    ]  # fmt: skip
+
+
+# Changing sources -----------------------------------------------------------------------------------------------------
+
+
+def add(
+    ctx: Context,
+    actor: Actor,
+    platform: str,
+    query: str,
+    mode: str,
+    label: str,
+    account_id: int | None,
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Adds a source, which is asked at once; returns its id. Raises DialogueError, naming what does not fit."""
+    require(actor, Role.ADMIN)
+    capability, query, mode = _checked_query(platform, query, mode)
+    chosen = _checked_options(platform, options or {})
+    now = ctx.clock()
+    every = int(chosen.get(POLL_SECONDS, capability.poll_every.total_seconds()))
+    with ctx.database.transaction() as tx:
+        account = _account_for(tx, capability, account_id)
+        _check_it_opens(ctx, platform, account, chosen)
+        source_id = rows.add(
+            tx,
+            now,
+            platform=platform,
+            account_id=account_id,
+            mode=mode,
+            query=query,
+            label=_label(label, query or capability.title),
+            options=chosen,
+            poll_seconds=max(every, FASTEST_POLL),
+            next_run_at=now,
+            recheck_at=None if capability.recheck_every is None else now + capability.recheck_every,
+        )
+        audit.record(tx, ctx, actor, "added", "source", source_id, platform=platform, query=query)
+        workspace.bump(tx)
+    ctx.triggers.collect(source_id)
+    return source_id
+
+
+def _checked_query(platform: str, query: str, mode: str) -> tuple[Capability, str, str]:
+    capability = _capability(platform)
+    if not capability.polls:
+        raise DialogueError(f"{capability.title} is not asked for news: hand in a file instead.")
+    mode = mode or capability.default_mode
+    found = next((one for one in capability.modes if one.name == mode), None)
+    if found is None:
+        raise DialogueError(f"{capability.title} cannot listen in the way '{mode[:50]}'.")
+    query = " ".join(query.replace("\x00", "").split()) if found.query_label else ""
+    if found.query_label and not query:
+        raise DialogueError(f"{found.query_label}: say what to listen for.")
+    if len(query) > 1_000:
+        raise DialogueError(f"{found.query_label}: that is too long; 1,000 characters fit.")
+    return capability, query, mode
+
+
+def _capability(platform: str) -> Capability:
+    try:
+        return registry.capability(platform)
+    except Terminal as error:
+        raise DialogueError(f"{error} {error.what_to_do}") from error
+
+
+def _checked_options(platform: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = {BASE_URL, POLL_SECONDS, RECHECK_SECONDS, *registry.extra_options(platform)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise DialogueError(f"There is no option called '{unknown[0][:50]}'. There are {', '.join(sorted(known))}.")
+    for name in (POLL_SECONDS, RECHECK_SECONDS):
+        value = options.get(name, FASTEST_POLL)
+        if isinstance(value, bool) or not isinstance(value, int) or not FASTEST_POLL <= value <= 604_800:
+            raise DialogueError(f"The option {name} is a whole number of seconds from {FASTEST_POLL} to a week.")
+    return dict(options)
+
+
+def _account_for(tx: Transaction, capability: Capability, account_id: int | None) -> AccountRow | None:
+    if account_id is None:
+        if capability.key_needed:
+            raise DialogueError(f"{capability.title} needs an account: add one first.")
+        return None
+    account = rows.account(tx, account_id)
+    if account is None or account.platform != capability.platform:
+        raise DialogueError(f"That is no account on {capability.title}. Choose another one.")
+    return account
+
+
+def _check_it_opens(ctx: Context, platform: str, account: AccountRow | None, options: dict[str, Any]) -> None:
+    """Opening asks no network: what is wrong with credentials and options can be said at once."""
+    try:
+        open_listener(ctx, platform, account, options)
+    except Terminal as error:
+        raise DialogueError(f"{error} {error.what_to_do}") from error
+
+
+def _label(label: str, otherwise: str) -> str:
+    tidy = " ".join(label.replace("\x00", "").split()) or otherwise
+    return tidy[:100]
+
+
+def pause(ctx: Context, actor: Actor, source_id: int) -> None:
+    """Asks nothing until `resume`; a page that is being read now is not stored any more."""
+    _change(ctx, actor, source_id, "paused", state="paused", lease_until=None, raise_fence=True)
+
+
+def resume(ctx: Context, actor: Actor, source_id: int) -> None:
+    """Goes on from where it stood, at once."""
+    _change(ctx, actor, source_id, "resumed", state="active", next_run_at=ctx.clock(), failures=0)
+    ctx.triggers.collect(source_id)
+
+
+def run_now(ctx: Context, actor: Actor, source_id: int) -> None:
+    """Asks at once, also after a failure that waited for a person."""
+    _change(ctx, actor, source_id, "ran", of=("active",), next_run_at=ctx.clock())
+    ctx.triggers.collect(source_id)
+
+
+def rename(ctx: Context, actor: Actor, source_id: int, label: str) -> None:
+    """Gives it another name."""
+    if not label.strip():
+        raise DialogueError("A source needs a name.")
+    _change(ctx, actor, source_id, "renamed", of=("active", "paused"), label=_label(label, ""))
+
+
+def _change(
+    ctx: Context,
+    actor: Actor,
+    source_id: int,
+    action: str,
+    *,
+    of: tuple[str, ...] = ("active", "paused"),
+    raise_fence: bool = False,
+    **values: Any,
+) -> None:
+    require(actor, Role.ADMIN)
+    with ctx.database.transaction() as tx:
+        row = _found(tx, source_id)
+        if row.sample:
+            raise DialogueError("This source belongs to the sample data; it goes when the sample is removed.")
+        if row.state not in of:
+            raise DialogueError(f"This source is {row.state}.")
+        if "next_run_at" in values and not _capability(row.platform).polls:
+            raise DialogueError("An uploaded file has nothing new: hand in another one.")
+        if raise_fence:
+            values["fence"] = row.fence + 1
+        rows.change(tx, source_id, **values)
+        audit.record(tx, ctx, actor, action, "source", source_id, label=row.label)
+        workspace.bump(tx)
+
+
+def _found(tx: Transaction, source_id: int) -> SourceRow:
+    row = rows.get(tx, source_id)
+    if row is None:
+        raise Missing("This source is not there any more.")
+    return row
+
+
+def remove(ctx: Context, actor: Actor, source_id: int, with_mentions: bool) -> int:
+    """Stops the source and has the worker remove it; returns the request's id.
+
+    `with_mentions` also deletes what no other source found. They may be collected again by another source.
+    """
+    _change(
+        ctx, actor, source_id, "removed", of=("active", "paused", "removing"), state="removing", lease_until=None,
+        raise_fence=True,
+    )  # fmt: skip
+    with ctx.database.transaction() as tx:
+        payload = {"source_id": source_id, "with_mentions": with_mentions}
+        request_id = request_rows.add(tx, "remove_source", payload, actor.user_id, ctx.clock())
+    ctx.triggers.serve(request_id)
+    return request_id
+
+
+# Accounts -------------------------------------------------------------------------------------------------------------
+
+
+def save_account(
+    ctx: Context,
+    actor: Actor,
+    platform: str,
+    label: str,
+    base_url: str | None,
+    values: Mapping[str, str],
+    account_id: int | None = None,
+) -> int:
+    """Adds an account, or changes one: a secret left empty stays as it was. Returns its id. Raises DialogueError."""
+    require(actor, Role.ADMIN)
+    capability = _capability(platform)
+    given = {name: value.strip() for name, value in values.items() if value.strip()}
+    with ctx.database.transaction() as tx:
+        if account_id is not None:
+            given = _kept_secrets(ctx, tx, platform, account_id) | given
+        missing = [field.label for field in capability.credentials if field.required and field.name not in given]
+        if missing:
+            raise DialogueError(f"{capability.title} needs {', '.join(missing)}.")
+        if base_url and not base_url.startswith(("http://", "https://")):
+            raise DialogueError("The server's address must begin with http:// or https://.")
+        saved = rows.save_account(
+            tx,
+            account_id,
+            {
+                "platform": platform,
+                "label": _label(label, given.get("handle", capability.title)),
+                "base_url": base_url or None,
+                "credentials": ctx.secrets.encrypt(given),
+            },
+            ctx.clock(),
+        )
+        _check_it_opens(ctx, platform, rows.account(tx, saved), {})
+        audit.record(tx, ctx, actor, "saved", "account", saved, platform=platform, label=label)
+        workspace.bump(tx)
+    return saved
+
+
+def _kept_secrets(ctx: Context, tx: Transaction, platform: str, account_id: int) -> dict[str, str]:
+    account = rows.account(tx, account_id)
+    if account is None or account.platform != platform:
+        raise Missing("This account is not there any more.")
+    try:
+        return ctx.secrets.decrypt(account.credentials)
+    except DialogueError:
+        return {}  # sealed with another key: everything is entered anew, and what is missing is named
+
+
+def remove_account(ctx: Context, actor: Actor, account_id: int) -> None:
+    """Removes the account and its credentials; its sources stay, and say so where they cannot do without."""
+    require(actor, Role.ADMIN)
+    with ctx.database.transaction() as tx:
+        account = rows.account(tx, account_id)
+        if account is None:
+            raise Missing("This account is not there any more.")
+        rows.remove_account(tx, account_id)
+        audit.record(tx, ctx, actor, "removed", "account", account_id, platform=account.platform, label=account.label)
+        workspace.bump(tx)
+
+
+# What the worker is asked ---------------------------------------------------------------------------------------------
+
+
+def request_preview(
+    ctx: Context,
+    actor: Actor,
+    platform: str,
+    query: str,
+    mode: str,
+    account_id: int | None,
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Has the worker look what a query finds, storing nothing; returns the request's id."""
+    require(actor, Role.ADMIN)
+    capability, query, mode = _checked_query(platform, query, mode)
+    payload = {
+        "platform": platform, "query": query, "mode": mode, "account_id": account_id,
+        "options": _checked_options(platform, options or {}),
+    }  # fmt: skip
+    with ctx.database.transaction() as tx:
+        _account_for(tx, capability, account_id)
+        request_id = request_rows.add(tx, "preview", payload, actor.user_id, ctx.clock())
+    ctx.triggers.serve(request_id)
+    return request_id
+
+
+def request_account_test(ctx: Context, actor: Actor, account_id: int) -> int:
+    """Has the worker try an account; returns the request's id."""
+    require(actor, Role.ADMIN)
+    with ctx.database.transaction() as tx:
+        if rows.account(tx, account_id) is None:
+            raise Missing("This account is not there any more.")
+        request_id = request_rows.add(tx, "account_test", {"account_id": account_id}, actor.user_id, ctx.clock())
+    ctx.triggers.serve(request_id)
+    return request_id
+
+
+def preview(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Handler: the first posts that a query finds, as {"posts": [{"author", "when", "text", "url"}]}."""
+    progress(0, None, "Asking the platform")
+    account = _account(ctx, payload["account_id"])
+    listener = open_listener(ctx, payload["platform"], account, payload["options"])
+    pages = listener.fetch(Query(payload["query"], payload["mode"]), {})
+    page = next(iter(pages), None)
+    posts = [_shown(post) for post in page.posts[:PREVIEWED]] if page else []
+    found = len(page.posts) if page else 0
+    rejected = len(page.rejected) if page else 0
+    words = f"The first page has {found} post{'' if found == 1 else 's'}"
+    words += f"; {rejected} could not be read." if rejected else "."
+    return {"posts": posts, "found": found, "rejected": rejected, "words": words}
+
+
+def _shown(post: Post) -> dict[str, str]:
+    text = f"{post.title}: {post.text}" if post.title else post.text
+    return {
+        "author": post.author.display_name or post.author.handle if post.author else "",
+        "when": f"{post.posted_at:%d %b %Y %H:%M} UTC",
+        "text": text[:400],
+        "url": post.url or "",
+    }
+
+
+def account_test(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Handler: asks the platform who we are; remembers it, and which posts are therefore ours."""
+    progress(0, None, "Asking the platform who we are")
+    account = _account(ctx, payload["account_id"])
+    if account is None:
+        raise Missing("This account is not there any more.")
+    try:
+        health = open_listener(ctx, account.platform, account, {}).check()
+    except Terminal as error:
+        health = Health(False, f"{error} {error.what_to_do}")
+    now = ctx.clock()
+    with ctx.database.transaction() as tx:
+        who = {}
+        if health.account is not None:
+            who = {"handle": health.account.handle, "external_id": health.account.id}
+            forgetting.mark_ours(tx, account.platform, health.account.id, now)
+        rows.account_checked(tx, account.id, now, health.ok, health.words[:500], **who)
+        workspace.bump(tx)
+    if not health.ok:
+        raise DialogueError(health.words)
+    return {"words": health.words}
+
+
+def _account(ctx: Context, account_id: int | None) -> AccountRow | None:
+    if account_id is None:
+        return None
+    with ctx.database.reading() as tx:
+        return rows.account(tx, account_id)
+
+
+def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped."""
+    source_id, with_mentions = int(payload["source_id"]), bool(payload["with_mentions"])
+    with ctx.database.reading() as tx:
+        total = rows.totals(tx).get(source_id, 0)
+    gone = 0
+    while with_mentions:
+        with ctx.database.transaction() as tx:
+            ids = forgetting.of_source_alone(tx, source_id, REMOVED_AT_ONCE)
+            gone += forgetting.forget(tx, ids, now=ctx.clock(), reason="its source was removed", digest=None)
+        progress(gone, total, "Removing what it brought")
+        if not ids:
+            break
+    unlinked = 0
+    while True:
+        with ctx.database.transaction() as tx:
+            ids = rows.unlink(tx, source_id, REMOVED_AT_ONCE)
+            with rollups.kept(tx, ids):
+                rows.cut_links(tx, source_id, ids)
+        unlinked += len(ids)
+        progress(gone + unlinked, total, "Removing the source")
+        if not ids:
+            break
+    with ctx.database.transaction() as tx:
+        rows.remove(tx, source_id)
+        workspace.bump(tx)
+    return {"removed": gone, "words": "The source is gone" + (f" with {gone:,} mentions." if gone else ".")}

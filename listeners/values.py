@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -53,6 +54,7 @@ def is_ambiguous(sample: str) -> bool:
     return match is not None and match[1] != match[2] and int(match[1]) <= 12 and int(match[2]) <= 12
 
 
+@lru_cache(maxsize=1_000)  # a file has few different ones
 def rating(text: str) -> float:
     """Stars from 0 to 5: out of "4", "4,5", "4/5", "8/10", "4 out of 5", "80 %", "4 stars" or "★★★★☆"."""
     said = " ".join(text.split())[:100]

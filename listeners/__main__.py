@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from listeners import registry
-from listeners.base import Capability, Listener, ListeningError, Options, Post, Query, Rejected, Terminal, Transient
+from listeners.base import (
+    Answering,
+    Capability,
+    Listener,
+    ListeningError,
+    Options,
+    Post,
+    Query,
+    Rejected,
+    Terminal,
+    Transient,
+)
 
 TERMINAL, TRANSIENT = 2, 3
 
@@ -60,7 +71,9 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="the platforms and what they allow")
-    listing.add_argument("--json", action="store_true", help="one JSON object per platform")
+    how = listing.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="one JSON object per platform")
+    how.add_argument("--markdown", action="store_true", help="the table of docs/listeners.md")
     listing.set_defaults(run=_list)
 
     fetch = commands.add_parser("fetch", help="posts from a platform")
@@ -96,6 +109,9 @@ def _list(given: argparse.Namespace) -> None:
     if given.json:
         for allows in capabilities.values():
             print(json.dumps(_described(allows), ensure_ascii=False))
+    elif given.markdown:
+        for cells in [_MARKDOWN_HEADER, ["---"] * len(_MARKDOWN_HEADER), *map(_markdown_row, capabilities.values())]:
+            print(f"| {' | '.join(cells)} |")
     else:
         _print_table([("PLATFORM", "TITLE", "MODES", "NEEDS KEY", "ANSWERING"), *map(_row, capabilities.values())])
     for name, reason in registry.broken().items():
@@ -118,6 +134,32 @@ def _described(allows: Capability) -> dict[str, object]:
 def _row(allows: Capability) -> tuple[str, ...]:
     modes = ", ".join(mode.name for mode in allows.modes)
     return allows.platform, allows.title, modes, "yes" if allows.key_needed else "no", allows.answering.value
+
+
+_MARKDOWN_HEADER = [
+    "platform",
+    "listens to",
+    "needs a key",
+    "answers",
+    "deletions asked about",
+    "export",
+    "AI training",
+]
+
+
+def _markdown_row(allows: Capability) -> list[str]:
+    length = f", at most {allows.max_chars:,} {allows.counted_in}" if allows.max_chars else ""
+    recheck = f"every {allows.recheck_every.total_seconds() / 3600:g} h" if allows.recheck_every else "cannot be"
+    cells = [
+        f"**{allows.title}** (`{allows.platform}`)",
+        ", ".join(f"`{mode.name}`: {mode.label}" for mode in allows.modes),
+        "yes" if allows.key_needed else "no",
+        f"through its API{length}" if allows.answering is Answering.API else "by hand-off: text to copy, link to open",
+        recheck,
+        "yes" if allows.exportable else "limited",
+        "yes" if allows.trainable else "no",
+    ]
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:

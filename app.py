@@ -23,7 +23,7 @@ from streamlit.file_util import get_static_dir
 import settings as configuration
 from api import web, worker_process
 from api.site import Site
-from dialogue import accounts, start
+from dialogue import accounts, backup, start
 
 HERE = Path(__file__).parent
 STARTED = float(os.environ.get("SAMTAL_STARTED", time.time()))
@@ -53,8 +53,9 @@ def _site(settings: configuration.Settings) -> Site:
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     logging.basicConfig(level=SETTINGS.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    start.prepare(SITE.ctx)
     async with AsyncExitStack() as stack:
+        stack.enter_context(backup.in_use(SITE.ctx.data_dir))
+        start.prepare(SITE.ctx)
         if SETTINGS.start_worker:
             command = worker_process.worker_command(HERE)
             await stack.enter_async_context(worker_process.running(command, SITE.ctx.data_dir))

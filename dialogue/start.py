@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -84,3 +85,23 @@ def _triggers(configuration: Configuration, data_dir: Path) -> Triggers:
     from dialogue import queue  # commands that wake nobody need not load it
 
     return queue.HueyTriggers(queue.make_huey(configuration.database, data_dir))
+
+
+def main(arguments: list[str]) -> None:
+    """`python -m dialogue.start accept-new-key`: goes on with another secret key when the old one is lost for good."""
+    import settings as configuration
+
+    if arguments != ["accept-new-key"]:
+        sys.exit("usage: python -m dialogue.start accept-new-key")
+    try:
+        ctx = context(configuration.load(), triggers=False)
+        migrate(ctx.database)
+    except (configuration.SettingsError, DatabaseError, StartError) as error:
+        sys.exit(f"samtal: {error}")
+    if isinstance(ctx.secrets, secrets.SecretBox):
+        secrets.accept(ctx.database, ctx.secrets)
+    print("From now on this database goes with the present secret key. Enter the platforms' accounts again.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

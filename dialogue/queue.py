@@ -24,13 +24,14 @@ from huey.consumer import Consumer, Scheduler
 
 from db import workers
 from db.engine import Database
-from dialogue import collecting, privacy, replies, requests, understanding
+from dialogue import collecting, housekeeping, privacy, replies, requests, understanding
 from dialogue.context import Context
 
 SWEEP_EVERY = 2
 """Seconds between two looks at what is due: what a due source or an undone reply waits at most without a trigger."""
 TRIGGERED_RECENTLY = 20.0
 """Seconds for which the sweep trusts a trigger that it gave itself and that has not come up yet."""
+TIDY_EVERY = 3_600.0
 BEAT_EVERY = 5.0
 FORGET_WORKERS_AFTER = timedelta(days=1)
 DRAIN = 20
@@ -42,7 +43,8 @@ log = logging.getLogger(__name__)
 def make_huey(database_url: str, data_dir: Path) -> Huey:
     """The queue that belongs to a database: a file in DATA_DIR beside SQLite, tables in the same PostgreSQL."""
     if database_url.startswith("postgresql"):
-        return PostgresHuey("samtal", dsn=database_url, results=False, store_none=False)
+        dsn = database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+        return PostgresHuey("samtal", dsn=dsn, results=False, store_none=False)
     # fsync off: a trigger lost to a power cut is found by the sweep.
     return SqliteHuey("samtal", filename=str(data_dir / "queue.db"), results=False, store_none=False, fsync=False)
 
@@ -77,16 +79,22 @@ class Tasks:
         self._ctx = ctx
         self._given: dict[tuple[Any, ...], float] = {}
         self._reading = threading.Lock()
+        self._tidied = 0.0
+        # The most urgent first: what somebody watches goes before what nobody waits for.
         run: dict[str, Callable[..., None]] = {
-            "collect": self._collect,
-            "understand": self._understand,
             "deliver": self._deliver,
+            "understand": self._understand,
             "serve": self._serve,
+            "collect": self._collect,
             "recheck": self._recheck,
+            "tidy": self._tidy,
         }
-        self._tasks = {name: huey.task(name=name)(work) for name, work in run.items()}
+        self._tasks = {
+            name: huey.task(name=name, priority=len(run) - place)(work)
+            for place, (name, work) in enumerate(run.items())
+        }
         # A sweep that waited for its turn is stale: the next one is due already.
-        huey.periodic_task(lambda _: True, name="sweep", expires=SWEEP_EVERY)(self._sweep)
+        huey.periodic_task(lambda _: True, name="sweep", expires=SWEEP_EVERY, priority=len(run) + 1)(self._sweep)
 
     def enqueue(self, name: str, *arguments: int, at: datetime | None = None) -> None:
         """Puts a task on the queue, at a moment (UTC-aware) or now."""
@@ -128,6 +136,9 @@ class Tasks:
         self._given.pop(("recheck", source_id), None)
         privacy.recheck(self.ctx, source_id)
 
+    def _tidy(self) -> None:
+        housekeeping.tidy(self.ctx)
+
     def _sweep(self) -> None:
         """Triggers whatever is due; expired leases are due again, except a reply's, which makes it unknown."""
         ctx = self.ctx
@@ -137,6 +148,9 @@ class Tasks:
         self._trigger("recheck", privacy.due(ctx))
         if understanding.waiting(ctx):
             self._trigger_once("understand")
+        if time.monotonic() - self._tidied > TIDY_EVERY:
+            self._tidied = time.monotonic()
+            self.enqueue("tidy")
 
     def _trigger(self, name: str, ids: Iterable[int]) -> None:
         for id_ in ids:

@@ -12,7 +12,7 @@ from db import requests as request_rows
 from db import sources as rows
 from db.engine import Transaction
 from db.sources import AccountRow, SourceRow
-from dialogue import audit
+from dialogue import audit, uploads
 from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,
@@ -585,7 +585,10 @@ def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> 
     """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped."""
     source_id, with_mentions = int(payload["source_id"]), bool(payload["with_mentions"])
     with ctx.database.reading() as tx:
+        source = rows.get(tx, source_id)
         total = rows.totals(tx).get(source_id, 0)
+    if source is not None and "upload" in source.options:
+        uploads.discard(ctx, str(source.options["upload"]))
     gone = 0
     while with_mentions:
         with ctx.database.transaction() as tx:

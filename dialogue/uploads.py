@@ -279,6 +279,14 @@ class _Import:
                 workspace.bump(tx)
 
 
+def discard(ctx: Context, upload_id: str) -> None:
+    """Removes a file, if it is still here."""
+    with ctx.database.reading() as tx:
+        upload = rows.get(tx, upload_id)
+    if upload is not None:
+        _remove_file(ctx, upload)
+
+
 def tidy(ctx: Context) -> None:
     """Removes files that nobody imported within a week, and reports after a month."""
     now = ctx.clock()

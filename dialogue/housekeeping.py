@@ -1,0 +1,25 @@
+"""What is done once an hour: old runs, previews, files, and mentions past retention go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from db import conversations, requests, sources
+from dialogue import privacy, uploads
+from dialogue.context import Context
+from dialogue.requests import QUOTING
+
+RUNS_KEPT = timedelta(days=30)
+PREVIEWS_KEPT = timedelta(days=1)
+PRESENCE_KEPT = timedelta(hours=1)
+
+
+def tidy(ctx: Context) -> None:
+    """Removes what has had its time. Doing it twice is harmless."""
+    now = ctx.clock()
+    with ctx.database.transaction() as tx:
+        sources.forget_runs(tx, now - RUNS_KEPT)
+        requests.forget(tx, QUOTING, now - PREVIEWS_KEPT)
+        conversations.forget_presence(tx, now - PRESENCE_KEPT)
+    uploads.tidy(ctx)
+    privacy.forget_past_retention(ctx)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -18,8 +17,6 @@ SESSION_COOKIE = "samtal_session"
 ACTOR = "samtal.actor"
 """Where the gate leaves in a request's scope who sent it."""
 
-Route = Callable[..., Awaitable[Any]]
-
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -29,7 +26,6 @@ class Site:
     host: str = "127.0.0.1"
     port: int = 8501
     public_url: str | None = None
-    max_upload_bytes: int = 2 * 1024**3
     pages: frozenset[str] = frozenset()
     """Names of the dashboard's pages, as they stand in its addresses."""
     script_hashes: tuple[str, ...] = field(default=())

@@ -5,19 +5,31 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from api import gate, monitoring, rest, sign_in
+from api import gate, monitoring, rest, sign_in, uploads
 from api.gate import Door, Gate
 from api.site import Site
 
 
 def doors(site: Site) -> tuple[Door, ...]:
     """The whole table, ours first."""
-    return (*sign_in.DOORS, *monitoring.DOORS, *rest.DOORS, *gate.STREAMLIT, *gate.page_doors(site.pages))
+    return (
+        *sign_in.DOORS,
+        *monitoring.DOORS,
+        *rest.DOORS,
+        *uploads.DOORS,
+        *gate.STREAMLIT,
+        *gate.page_doors(site.pages),
+    )
 
 
 def routes(site: Site) -> list[BaseRoute]:
     """Every route of ours."""
-    return [*sign_in.SignIn(site).routes(), *monitoring.Monitoring(site).routes(), *rest.Rest(site).routes()]
+    return [
+        *sign_in.SignIn(site).routes(),
+        *monitoring.Monitoring(site).routes(),
+        *rest.Rest(site).routes(),
+        *uploads.Uploads(site).routes(),
+    ]
 
 
 def middleware(site: Site) -> list[Middleware]:

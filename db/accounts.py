@@ -9,6 +9,7 @@ from sqlalchemy import func, or_
 from sqlmodel import col, delete, select, update
 
 from db.engine import Transaction
+from db.sql import advisory_lock
 from db.tables import ApiToken, SignInFailure, SignInLink, SignInSession, User
 
 
@@ -274,6 +275,11 @@ def use_link(tx: Transaction, token_hash: str, at: datetime) -> bool:
 
 
 # Throttling -----------------------------------------------------------------------------------------------------------
+
+
+def one_at_a_time(tx: Transaction) -> None:
+    """Until the commit nobody else looks at failures: tries at the same moment count one after the other."""
+    advisory_lock(tx, "sign-in")
 
 
 def failures_of(

@@ -165,6 +165,7 @@ def sign_in(
     now = ctx.clock()
     # The failure is written before the password is looked at and taken back after: tries at the same time all count.
     with ctx.database.transaction() as tx:
+        rows.one_at_a_time(tx)
         rows.sweep(tx, now)
         wait = _wait(tx, username, address, now)
         if wait:
@@ -239,6 +240,7 @@ def change_password(ctx: Context, actor: Actor, old: str, new: str, keep_session
         raise NotAllowed("Only a person has a password.")
     now = ctx.clock()
     with ctx.database.transaction() as tx:
+        rows.one_at_a_time(tx)
         user = _existing(tx, actor.user_id)
         wait = _wait(tx, user.username, "", now)
         if wait:

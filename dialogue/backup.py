@@ -25,7 +25,7 @@ from pathlib import Path
 from db import backup as rows
 from db import workers
 from dialogue.context import Context, DialogueError
-from dialogue.monitoring import WORKER_SILENT_AFTER
+from dialogue.health import SILENT_AFTER
 
 DATABASE = "samtal.db"
 UPLOADS = "uploads"
@@ -126,7 +126,7 @@ def _refuse_beside_a_worker(ctx: Context, current: Path) -> None:
         return  # a damaged database is what one restores over; nobody can be working on it
     with ctx.database.reading() as tx:
         beat = workers.latest(tx)
-    if beat is not None and ctx.clock() - beat.beat_at < WORKER_SILENT_AFTER:
+    if beat is not None and ctx.clock() - beat.beat_at < SILENT_AFTER:
         raise BackupError("A worker is running. Stop it first; if it was killed, wait a minute.")
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from db import engine, workers
 from db import monitoring as rows
+from dialogue import health
 from dialogue.context import Context
-
-WORKER_SILENT_AFTER = timedelta(seconds=60)
-"""A worker that has not said that it lives for so long is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +49,8 @@ def liveness(ctx: Context) -> Liveness:
     """Whether the database answers and a worker lives. Says nothing about what is in there."""
     if engine.reachable(ctx.database) is not None:
         return Liveness("does not answer", "unknown: the database does not answer")
-    with ctx.database.reading() as tx:
-        beat = workers.latest(tx)
-    if beat is None:
-        return Liveness(None, "no worker has started yet")
-    silent = ctx.clock() - beat.beat_at
-    return Liveness(None, f"silent for {silent.total_seconds():.0f} s" if silent > WORKER_SILENT_AFTER else None)
+    worker = health.worker(ctx)
+    return Liveness(None, None if worker.alive else worker.words)
 
 
 def figures(ctx: Context) -> Figures:

@@ -20,14 +20,16 @@ def beat(ctx: Context) -> None:
 def test_health_says_whether_a_worker_lives(any_ctx: Context, clock: Clock) -> None:
     client = browser(any_ctx)
     answer = client.get("/healthz")
-    assert (answer.status_code, answer.json()["worker"]) == (503, "no worker has started yet")
+    assert answer.status_code == 503
+    assert "No worker has started yet" in answer.json()["worker"]
     beat(any_ctx)
     answer = client.get("/healthz")
     assert answer.status_code == 200
     assert answer.json() == {"status": "ok", "database": "ok", "worker": "ok"}
     clock.forward(minutes=5)
     answer = client.get("/healthz")
-    assert (answer.status_code, answer.json()["worker"]) == (503, "silent for 300 s")
+    assert answer.status_code == 503
+    assert "5 minutes" in answer.json()["worker"]
 
 
 def test_health_says_when_the_database_is_gone(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.base import AnalysisError, Intent
+from analysis.encoder import Reading
 
 Floats = NDArray[np.float32]
 
@@ -25,6 +26,7 @@ class Calibration:
     temperature: sentiment logits are divided by it before softmax.
     topic_threshold: cosine below which a text is not about a topic.
     intent_threshold: probability below which an intent becomes "other".
+    intent_center: the average of the encoder's middle layer over the texts that the intent head was fitted on, [384].
     intent_weight, intent_bias: the intent head, [features, 5] and [5]; see `features`.
     """
 
@@ -32,6 +34,7 @@ class Calibration:
     temperature: float
     topic_threshold: float
     intent_threshold: float
+    intent_center: Floats
     intent_weight: Floats
     intent_bias: Floats
 
@@ -42,11 +45,11 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
 
 
-def features(sentiment: Floats, embedding: Floats, state: Floats) -> Floats:
-    """What the intent head reads of n texts: mood, meaning and the encoder's state, each of about unit length."""
-    mood = softmax(sentiment)
-    direction = state / np.maximum(np.linalg.norm(state, axis=1, keepdims=True), 1e-6)
-    return np.concatenate([mood, embedding, direction], axis=1)
+def features(reading: Reading, center: Floats) -> Floats:
+    """What the intent head reads of n texts, [n, 771]: mood, meaning and wording, each of about unit length."""
+    wording = reading.middle - center
+    wording /= np.maximum(np.linalg.norm(wording, axis=1, keepdims=True), 1e-6)
+    return np.concatenate([softmax(reading.sentiment), reading.embedding, wording], axis=1)
 
 
 def load(weights: Path) -> Calibration:
@@ -54,12 +57,13 @@ def load(weights: Path) -> Calibration:
     try:
         numbers = json.loads((weights / "calibration.json").read_text(encoding="utf-8"))
         with np.load(weights / "intent.npz", allow_pickle=False) as head:
-            weight, bias = head["weight"], head["bias"]
+            center, weight, bias = head["center"], head["weight"], head["bias"]
         return Calibration(
             model=str(numbers["model"]),
             temperature=float(numbers["temperature"]),
             topic_threshold=float(numbers["topic_threshold"]),
             intent_threshold=float(numbers["intent_threshold"]),
+            intent_center=np.asarray(center, np.float32),
             intent_weight=np.asarray(weight, np.float32),
             intent_bias=np.asarray(bias, np.float32),
         )

@@ -1,4 +1,4 @@
-"""The encoder: one pass over a text gives its sentiment logits, its embedding and the state that intent is read from."""
+"""The encoder: one pass over a text gives its sentiment logits, its embedding and its wording."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Reading:
 
     sentiment: logits, [n, 3], in the order negative, neutral, positive.
     embedding: unit vectors, [n, 384]; their dot product is the cosine.
-    state: [n, 768], the first token beside the tokens that the sentiment head attends to.
+    middle: [n, 384], the mean of the tokens halfway up, which keeps how a thing is worded; intent is read from it.
     """
 
     sentiment: Floats
     embedding: Floats
-    state: Floats
+    middle: Floats
 
 
 class Encoder:
@@ -76,7 +76,7 @@ class Encoder:
         rows = [self._tokenizer.encode(text).ids for text in texts]
         sentiment = np.empty((len(rows), 3), np.float32)
         embedding = np.empty((len(rows), DIMENSIONS), np.float32)
-        state = np.empty((len(rows), 2 * DIMENSIONS), np.float32)
+        middle = np.empty((len(rows), DIMENSIONS), np.float32)
         order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
@@ -86,8 +86,7 @@ class Encoder:
             for line, number in enumerate(chosen):
                 ids[line, : len(rows[number])] = rows[number]
                 seen[line, : len(rows[number])] = 1
-            found = self._session.run(
-                ["sentiment", "embedding", "state"], {"input_ids": ids, "attention_mask": seen}
+            sentiment[chosen], embedding[chosen], middle[chosen] = self._session.run(
+                ["sentiment", "embedding", "middle"], {"input_ids": ids, "attention_mask": seen}
             )
-            sentiment[chosen], embedding[chosen], state[chosen] = found
-        return Reading(sentiment, embedding, state)
+        return Reading(sentiment, embedding, middle)

@@ -61,7 +61,7 @@ class MiniLM:
         fitted = self._calibration
         moods = softmax(np.asarray(reading.sentiment / fitted.temperature, np.float32)).astype(np.float64)
         moods /= moods.sum(axis=1, keepdims=True)
-        intents = self.intent_probabilities(features(reading.sentiment, reading.embedding, reading.state))
+        intents = self.intent_probabilities(features(reading, fitted.intent_center))
         packed = reading.embedding.astype("<f2")
         topics = self._matcher.scores(reading.embedding)
         return [

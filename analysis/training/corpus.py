@@ -44,6 +44,28 @@ def reddit_comments(data: Path, split: str = "train") -> list[str]:
     return [mask(clean(line.split("\t")[0])) for line in _lines(path)]
 
 
+_MEANS = {
+    "question": ("curiosity", "confusion"),
+    "complaint": ("annoyance", "disappointment", "disgust", "anger", "disapproval"),
+    "praise": ("admiration", "gratitude", "love"),
+    "idea": ("desire",),
+    "other": ("neutral",),
+}
+
+
+def comments_by_emotion(data: Path) -> dict[str, list[str]]:
+    """GoEmotions' training comments with one emotion each, under the intent that this emotion most often goes with."""
+    folder = data / "emotions" / "data" / "original"
+    emotions = _lines(folder / "labels.txt")
+    intent_of = {str(emotions.index(name)): intent for intent, group in _MEANS.items() for name in group}
+    found: dict[str, list[str]] = {intent: [] for intent in _MEANS}
+    for line in _lines(folder / "train.tsv"):
+        text, emotion, _ = line.split("\t")
+        if emotion in intent_of:
+            found[intent_of[emotion]].append(mask(clean(text)))
+    return found
+
+
 def bank_questions(data: Path, split: str) -> tuple[list[str], list[str]]:
     """banking77's questions and the names of their 77 intents, `split` "train" or "test"."""
     path = data / "intents" / "banking77" / f"{split}.csv"

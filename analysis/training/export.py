@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from analysis.training.finetune import padded
 from analysis.training.network import Network, base_encoder, base_folder
 
-OUTPUTS = ("sentiment", "embedding", "state")
+OUTPUTS = ("sentiment", "embedding", "middle")
 
 
 class _Graph(nn.Module):
@@ -51,9 +51,11 @@ def to_onnx(network: Network, path: Path) -> None:
     )
 
 
-def to_int8(source: Path, target: Path, *, per_channel: bool = False, reduce_range: bool = False) -> None:
+def to_int8(source: Path, target: Path, *, per_channel: bool = True, reduce_range: bool = True) -> None:
     """Writes the graph with its matrices as int8; activations are quantised as they come (dynamic quantisation).
 
+    One scale per channel keeps the embedding closer to float32's. Seven bits instead of eight cost nothing measurable
+    and keep processors without VNNI, whose 16-bit sums saturate, at the same answers as those with it.
     The head stays float32: it is 0.3 million of 22 million weights, and its output is what is shown.
     """
     prepared = target.with_suffix(".prepared.onnx")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.calibration import Floats, softmax
 
@@ -23,14 +22,22 @@ class Linear:
         return softmax(np.asarray(features @ self.weight + self.bias, np.float32))
 
 
-def fit(features: Floats, labels: Sequence[int], classes: int, decay: float, steps: int = 400) -> Linear:
-    """Minimises cross-entropy, every class weighing the same, plus decay / 2 times the squared weights.
+def class_weights(labels: Sequence[int], classes: int) -> Floats:
+    """A weight for each row, such that every class weighs the same and all together weigh 1."""
+    gold = np.asarray(labels)
+    count = np.bincount(gold, minlength=classes)
+    return np.asarray((1 / (classes * np.maximum(count, 1)))[gold], np.float32)
+
+
+def fit(
+    features: Floats, labels: Sequence[int], weights: Floats, classes: int, decay: float, steps: int = 300
+) -> Linear:
+    """Minimises weighted cross-entropy plus decay / 2 times the squared weights.
 
     Accelerated gradient descent with the step that the features' norms guarantee to be safe.
     """
     gold = np.asarray(labels)
-    count = np.bincount(gold, minlength=classes)
-    worth = (1 / (classes * np.maximum(count, 1)))[gold].astype(np.float32)
+    worth = np.asarray(weights / weights.sum(), np.float32)
     wanted = np.eye(classes, dtype=np.float32)[gold]
     inputs = np.concatenate([features, np.ones((len(features), 1), np.float32)], axis=1)
     shrink = np.full((inputs.shape[1], 1), decay, np.float32)
@@ -46,16 +53,3 @@ def fit(features: Floats, labels: Sequence[int], classes: int, decay: float, ste
         ahead = np.asarray(following + (momentum - 1) / next_momentum * (following - now), np.float32)
         now, momentum = following, next_momentum
     return Linear(now[:-1], now[-1])
-
-
-def cross_validated(
-    features: Floats, labels: Sequence[int], classes: int, decay: float, folds: int = 6, seed: int = 7
-) -> Floats:
-    """Probabilities of every row from a classifier that has not seen it, [n, classes]."""
-    fold = np.random.default_rng(seed).permutation(np.arange(len(labels)) % folds)
-    gold: NDArray[np.int64] = np.asarray(labels)
-    found = np.empty((len(gold), classes), np.float32)
-    for number in range(folds):
-        away = fold == number
-        found[away] = fit(features[~away], gold[~away].tolist(), classes, decay).probabilities(features[away])
-    return found

@@ -11,6 +11,10 @@ from transformers import BertConfig, BertModel
 
 CLASSES = 3
 
+MIDDLE = 3
+"""The layer whose mean the intent head reads: how a thing is said (asked, wished for, told) is plainest halfway up,
+while the last layer keeps what it is about."""
+
 
 class Network(nn.Module):
     """`forward(input_ids, attention_mask)` gives sentiment logits [batch, 3] and unit embeddings [batch, 384].
@@ -31,15 +35,20 @@ class Network(nn.Module):
         )
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sentiment logits, unit embeddings, and the state [batch, 768] that the head reads."""
-        tokens = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=torch.zeros_like(input_ids)
-        ).last_hidden_state
+        """Sentiment logits, unit embeddings, and the mean of the middle layer's tokens, [batch, 384]."""
+        layers = self.encoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=torch.zeros_like(input_ids),
+            output_hidden_states=True,
+        ).hidden_states
+        tokens = layers[-1]
         seen = attention_mask.unsqueeze(-1).to(tokens.dtype)
         mean = (tokens * seen).sum(1) / seen.sum(1)
+        middle = (layers[MIDDLE] * seen).sum(1) / seen.sum(1)
         weight = torch.softmax(self.look(tokens) + (1 - seen) * -1e4, dim=1)
         state = torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
-        return self.head(state), nn.functional.normalize(mean, dim=-1), state
+        return self.head(state), nn.functional.normalize(mean, dim=-1), middle
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Sentiment logits and unit embeddings: all that training needs."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -23,7 +24,8 @@ from streamlit.file_util import get_static_dir
 import settings as configuration
 from api import web, worker_process
 from api.site import Site
-from dialogue import accounts, backup, start
+from dialogue import accounts, backup, sources, start
+from dialogue.context import SYSTEM, DialogueError
 
 HERE = Path(__file__).parent
 STARTED = float(os.environ.get("SAMTAL_STARTED", time.time()))
@@ -60,7 +62,9 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
             command = worker_process.worker_command(HERE)
             await stack.enter_async_context(worker_process.running(command, SITE.ctx.data_dir))
         _say_hello()
+        asking = asyncio.get_running_loop().run_in_executor(None, _say_what_waits)
         yield
+        await asking
     SITE.ctx.database.dispose()
 
 
@@ -70,6 +74,16 @@ def _say_hello() -> None:
     if link is not None:
         lines.append(f"Sign in for the first time with this one-time link: {SITE.link(link)}")
     print("\n".join(["", *lines, "Ctrl-C stops it; nothing is lost.", ""]), flush=True)
+
+
+def _say_what_waits() -> None:
+    """Names the platforms that cannot listen yet. Beside the start, since it loads every platform's library."""
+    known = {account.platform for account in sources.accounts(SITE.ctx, SYSTEM)}
+    platforms = sources.platforms(SITE.ctx)
+    waiting = [one.title for one in platforms if one.key_needed and one.platform not in known]
+    if waiting:
+        free = ", ".join(one.title for one in platforms if not one.key_needed)
+        print(f"Needs no key: {free}. Waits for a key: {', '.join(waiting)} (page Sources).\n", flush=True)
 
 
 def _port_problem(settings: configuration.Settings) -> str | None:
@@ -100,6 +114,11 @@ if __name__ == "__main__":
     problem = _port_problem(SETTINGS)
     if problem:
         _end(problem)
+    try:
+        with backup.in_use(SITE.ctx.data_dir):
+            start.prepare(SITE.ctx)
+    except DialogueError as error:
+        _end(str(error))
     with suppress(KeyboardInterrupt):  # the server has stopped by then: this is how it says that it was asked to
         app.run(
             config={

@@ -372,19 +372,19 @@ def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
             )
             or name
         )
-    mode = modes[name]
+    mode, keys = modes[name], (f"add_query_{info.platform}_{name}", f"add_label_{info.platform}_{name}")
     query = ""
     if mode.query_label:
         query = st.text_input(
             mode.query_label,
-            key=f"add_query_{info.platform}_{name}",
+            key=keys[0],
             help=mode.help or None,
             max_chars=1_000,
             placeholder=info.search_syntax or None,
         )
-    label = st.text_input(
+    st.text_input(
         "Name of this source here",
-        key=f"add_label_{info.platform}_{name}",
+        key=keys[1],
         max_chars=100,
         placeholder=query or mode.label,
     )
@@ -394,7 +394,7 @@ def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
             icon=":material/visibility:",
             key="look",
             on_click=_look,
-            args=(info.platform, query, name, account_id),
+            args=(info.platform, name, account_id, keys),
         )
         st.button(
             "Add it",
@@ -402,7 +402,7 @@ def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
             type="primary",
             key="add_go",
             on_click=_add,
-            args=(info.platform, query, name, label.strip() or query or mode.label, account_id),
+            args=(info.platform, name, mode.label, account_id, keys),
         )
     notices.wait_for("preview", done=show_found)
 
@@ -421,14 +421,23 @@ def show_found(view: requests.RequestView) -> None:
             )
 
 
-def _look(platform: str, query: str, mode: str, account_id: int | None) -> None:
+def _typed(keys: tuple[str, str]) -> tuple[str, str]:
+    # Read at the click: it may come before the page was drawn with what was typed last.
+    query, label = (str(st.session_state.get(key) or "").strip() for key in keys)
+    return query, label
+
+
+def _look(platform: str, mode: str, account_id: int | None, keys: tuple[str, str]) -> None:
+    query, _ = _typed(keys)
     with look.telling_errors_later():
         state.set_request(
             "preview", sources.request_preview(context.ctx(), context.actor(), platform, query, mode, account_id)
         )
 
 
-def _add(platform: str, query: str, mode: str, label: str, account_id: int | None) -> None:
+def _add(platform: str, mode: str, otherwise: str, account_id: int | None, keys: tuple[str, str]) -> None:
+    query, label = _typed(keys)
+    label = label or query or otherwise
     with look.telling_errors_later():
         sources.add(context.ctx(), context.actor(), platform, query, mode, label, account_id)
         state.set_request("preview", None)

@@ -8,7 +8,7 @@ import settings
 from api.site import SESSION_COOKIE
 from dialogue import accounts, start
 from dialogue.context import Actor, Context
-from pages.parts import context, look, state, text
+from pages.parts import context, look, notices, state, text
 
 
 def open_context() -> Context:
@@ -36,6 +36,7 @@ def pages() -> dict[str, list[st.Page]]:
 def show_who(person: Actor) -> None:
     """At the foot of the menu: who is signed in, and the way out."""
     with st.sidebar, st.container(key="who"):
+        notices.show_worker()
         st.caption(f"{text.plain(person.name, 60)} · {person.role.label}")
         if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign_out"):
             accounts.sign_out(context.ctx(), context.session_token())

@@ -1,4 +1,4 @@
-"""People & roles: who works here and may do what, one's own account, the rules of the workspace, and the audit trail."""
+"""People & roles: who works here and may do what, one's own account, the rules of the workspace, the audit trail."""
 
 from __future__ import annotations
 
@@ -97,12 +97,15 @@ def show_colleague_actions(colleague: accounts.Colleague) -> None:
     choices = {"out": "Sign out everywhere", "disable": "Let in again" if colleague.disabled else "Disable"}
     if not colleague.accepted:
         choices["invite"] = "New invitation link"
-    chosen = st.menu_button(
-        "More", list(choices), key=f"more_{colleague.id}", type="tertiary", format_func=choices.__getitem__
+    st.menu_button(
+        "More",
+        list(choices),
+        key=f"more_{colleague.id}",
+        type="tertiary",
+        format_func=choices.__getitem__,
+        on_click=_change,
+        args=(colleague,),
     )
-    if chosen is not None:
-        _change(colleague, chosen)
-        st.rerun()
 
 
 def _set_role(user_id: int, key: str) -> None:
@@ -111,7 +114,8 @@ def _set_role(user_id: int, key: str) -> None:
         state.tell("Role changed; it counts at once, in open tabs too.")
 
 
-def _change(colleague: accounts.Colleague, chosen: str) -> None:
+def _change(colleague: accounts.Colleague) -> None:
+    chosen = st.session_state[f"more_{colleague.id}"]
     with look.telling_errors_later():
         ctx, person = context.ctx(), context.actor()
         if chosen == "out":
@@ -133,7 +137,8 @@ def show_invite() -> None:
     if link:
         with st.container(border=True, key="invitation"):
             st.markdown(
-                f":material/link: **Send this link yourself.** It works once and is not shown again. {text.plain(link[0], 80)} "
+                ":material/link: **Send this link yourself.** It works once and is not shown again. "
+                f"{text.plain(link[0], 80)} "
                 "chooses a password with it."
             )
             st.code(link[1], language=None, wrap_lines=True)
@@ -294,7 +299,8 @@ def show_audit(person: Actor, now: datetime, reader: tzinfo) -> None:
     with st.container(key="audit", gap="xxsmall"):
         for entry in entries:
             st.markdown(
-                f"{look.grey(text.at(entry.at, now, reader))} **{text.plain(entry.who, 60)}** {text.plain(entry.action, 60)} "
+                f"{look.grey(text.at(entry.at, now, reader))} **{text.plain(entry.who, 60)}** "
+                f"{text.plain(entry.action, 60)} "
                 f"{text.plain(entry.subject, 80)} {look.grey(entry.detail_words)}"
             )
     with st.container(horizontal=True):

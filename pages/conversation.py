@@ -325,7 +325,7 @@ def show_writing(view: conversations.ConversationView) -> None:
         key=key,
         label_visibility="collapsed",
         height=110,
-        placeholder="Write as you would speak to them. Nothing leaves before you have seen it exactly as it will appear.",
+        placeholder="Write as you would speak to them. You see it exactly as it will appear before it leaves.",
     )
     used, most = conversations.count(context.ctx(), view.id, words)
     with st.container(horizontal=True, vertical_alignment="center", key="composer-foot"):
@@ -453,7 +453,7 @@ def _save(view: conversations.ConversationView, key: str) -> None:
 
 
 def _send(view: conversations.ConversationView, words: str) -> None:
-    # Both clicks of a double click carry the same view, hence the same draft key: the second finds the first one's reply.
+    # Both clicks of a double click carry the same view, hence the same draft key: the second finds the first's reply.
     composer = view.composer
     with _telling_in_composer():
         sent = replies.send(
@@ -579,7 +579,8 @@ def show_history(panel: conversations.PersonPanel, view_id: int, now: datetime, 
                 else f":{look.COLOURS.get(line.sentiment or '', 'gray')}[{look.MARKS.get(line.sentiment or '', '●')}]"
             )
             st.markdown(
-                f"{who} {look.grey(f'{text.at(line.at, now, reader)} · {line.platform_title}')}  \n{text.plain(line.text, 160)}"
+                f"{who} {look.grey(f'{text.at(line.at, now, reader)} · {line.platform_title}')}  \n"
+                f"{text.plain(line.text, 160)}"
             )
             st.button(
                 "Open",

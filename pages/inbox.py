@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import streamlit as st
 
-from dialogue import inbox, replies, workspace
+from dialogue import inbox, replies
 from dialogue.context import Actor, Context, Role
 from pages.parts import context, look, notices, state, tags, text
 
@@ -18,7 +18,7 @@ EMPTY = {
     "mine": "Nothing is assigned to you. Tick conversations under **Needs an answer** and choose *Assign*.",
     "waiting": "Nobody was answered yet. What you have answered waits here until they speak again.",
     "closed": "Nothing has been closed yet.",
-    "all": "Nothing has been collected yet. Connect a source under **Sources**, or load the sample data on **Summary**.",
+    "all": "Nothing has been collected yet. Connect a source under **Sources**, or load sample data on **Summary**.",
 }
 NOBODY_FOUND = "No conversation matches these filters. Take one away, or clear them all."
 EVERY_SECONDS = 10
@@ -209,11 +209,11 @@ def show_cards(model: Model, person: Actor) -> None:
     ids = tuple(card.conversation_id for card in cards)
     if person.role >= Role.RESPONDER:
         show_bulk(ids, model)
-    now, space = context.now(), workspace.get(context.ctx())
+    now = context.now()
     with st.container(key="cards"):
         for card in cards:
             show_card(card, ids, now, person, model.facets.topics)
-    show_paging(model.page, space.name)
+    show_paging(model.page)
 
 
 def show_bulk(ids: tuple[int, ...], model: Model) -> None:
@@ -232,13 +232,15 @@ def show_bulk(ids: tuple[int, ...], model: Model) -> None:
         st.button(f"Close {len(chosen)}", icon=":material/done_all:", key="bulk_close", on_click=_close, args=(chosen,))
         if any(card.state == "closed" for card in model.page.cards if card.conversation_id in chosen):
             st.button("Reopen", icon=":material/replay:", key="bulk_reopen", on_click=_reopen, args=(chosen,))
-        names = {None: "Nobody", **dict(model.facets.colleagues)}
-        picked = st.menu_button(
+        names = {"nobody": "Nobody", **dict(model.facets.colleagues)}
+        st.menu_button(
             "Assign to",
             list(names),
             icon=":material/person_add:",
             key="bulk_assign",
             format_func=lambda one: text.plain(names[one], 60),
+            on_click=_assign,
+            args=(chosen,),
         )
         st.button(
             "Mark unread",
@@ -248,10 +250,6 @@ def show_bulk(ids: tuple[int, ...], model: Model) -> None:
             on_click=_mark_unread,
             args=(chosen,),
         )
-    pressed = st.session_state.get("bulk_assign")
-    if pressed is not None or picked is not None:
-        _assign(chosen, picked)
-        st.rerun()
 
 
 def _close(ids: list[int]) -> None:
@@ -268,8 +266,10 @@ def _reopen(ids: list[int]) -> None:
         state.select_none()
 
 
-def _assign(ids: list[int], user_id: int | None) -> None:
+def _assign(ids: list[int]) -> None:
+    picked = st.session_state["bulk_assign"]
     with look.telling_errors_later():
+        user_id = None if picked == "nobody" else picked
         undo_id = inbox.assign(context.ctx(), context.actor(), ids, user_id)
         state.tell(f"{text.counted(len(ids), 'conversation')} assigned.", undo_id=undo_id)
         state.select_none()
@@ -356,7 +356,7 @@ def _open(conversation_id: int, ids: tuple[int, ...]) -> None:
     state.open_up("conversation_now", conversation_id)
 
 
-def show_paging(page: inbox.InboxPage, company: str) -> None:
+def show_paging(page: inbox.InboxPage) -> None:
     """Older and newer."""
     with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
         if state.cursor():

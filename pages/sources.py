@@ -85,14 +85,15 @@ def _toggle(what: str) -> None:
     (state.close_up if state.opened(what) else state.open_up)(what)
 
 
-def show_source(one: sources.SourceView, admin: bool, now: datetime) -> None:
+def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime) -> None:
     """One source: what it listens to, how it is in words, how much came."""
     colour, icon = HEALTH.get(one.health, ("gray", ""))
     with st.container(border=True, key=f"source-{one.id}"):
         left, right = st.columns([0.72, 0.28], vertical_alignment="center")
         with left:
             st.markdown(
-                f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} {look.badge(one.health, colour, icon)}"
+                f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} "
+                + look.badge(one.health, colour, icon)
                 + (" " + look.badge("sample", "gray", ":material/science:") if one.sample else "")
             )
             st.markdown(text.plain(one.words, 400))
@@ -100,7 +101,7 @@ def show_source(one: sources.SourceView, admin: bool, now: datetime) -> None:
                 st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
             st.caption(" · ".join(time_words(one, now)))
             if admin and not one.sample:
-                show_source_actions(one)
+                show_source_actions(one, asked)
         with right:
             st.metric(
                 "in 24 h",
@@ -129,10 +130,10 @@ def time_words(one: sources.SourceView, now: datetime) -> list[str]:
     return words or ["not asked yet"]
 
 
-def show_source_actions(one: sources.SourceView) -> None:
-    """Pause, run, rename, look at the last runs, remove."""
+def show_source_actions(one: sources.SourceView, asked: bool) -> None:
+    """Pause and run where the platform is `asked` for news; rename, look at the last runs, remove."""
     with st.container(horizontal=True, key=f"source-actions-{one.id}", gap="xsmall"):
-        if one.state == "paused":
+        if asked and one.state == "paused":
             st.button(
                 "Go on",
                 icon=":material/play_arrow:",
@@ -141,7 +142,7 @@ def show_source_actions(one: sources.SourceView) -> None:
                 on_click=_act,
                 args=(sources.resume, one.id, f"{one.label} listens again."),
             )
-        elif one.state == "active":
+        elif asked and one.state == "active":
             st.button(
                 "Pause",
                 icon=":material/pause:",
@@ -459,7 +460,9 @@ def show_accounts(owned: list[sources.AccountView]) -> None:
                 horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"account-{one.id}"
             ):
                 st.markdown(
-                    f"**{text.plain(one.label, 80)}** {look.grey(' · '.join(filter(None, (one.platform_title, one.handle))))}  \n"
+                    f"**{text.plain(one.label, 80)}** "
+                    + look.grey(" · ".join(filter(None, (one.platform_title, one.handle))))
+                    + "  \n"
                     + look.grey(one.check_words or "not checked yet")
                 )
                 with st.container(horizontal=True, width="content"):
@@ -494,18 +497,26 @@ def main() -> None:
         notices.show()
         show_top(found, admin)
         look.sample_banner(any(one.sample for one in found))
+        if admin:
+            notices.adopt("remove_source", "remove_source")
         notices.wait_for("remove_source", cancel=False)
         if admin and state.opened("accounts_list"):
             show_accounts(load_accounts(scope, ctx, person))
-        if admin and (state.opened("adding") or upload.waiting()):
+        if admin:
+            notices.adopt("import", "import")
+        if admin and upload.waiting():
+            with st.container(border=True, key="importing"):
+                upload.show()
+        elif admin and state.opened("adding"):
             show_adding(sources.platforms(ctx), load_accounts(scope, ctx, person))
         if not found and not state.opened("adding"):
             look.nothing(
                 EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.",
                 ":material/podcasts:",
             )
+        asked = {one.platform for one in sources.platforms(ctx) if one.polls}
         for one in found:
-            show_source(one, admin, now)
+            show_source(one, admin, one.platform in asked, now)
         show_dialogs(found, now)
 
 

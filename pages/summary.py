@@ -10,7 +10,7 @@ import streamlit as st
 from dialogue import measures, platforms, sample
 from dialogue.context import Actor, Context, Role
 from dialogue.inbox import Filters
-from pages.parts import charts, context, look, notices, state, text
+from pages.parts import charts, context, export, look, notices, state, text
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
 
@@ -33,13 +33,7 @@ def load_csv(scope: context.Scope, days: int, _summary: measures.Summary) -> byt
         _summary.by_platform.rename(columns={"platform": "key"}).assign(dimension="platform"),
     ]
     table = pd.concat(frames, ignore_index=True)[["dimension", "key", "sentiment", "count"]]
-    table["key"] = [no_formula(str(key)) for key in table["key"]]
-    return table.to_csv(index=False).encode("utf-8-sig")
-
-
-def no_formula(cell: str) -> str:
-    """The cell as a spreadsheet shows it instead of running it."""
-    return "'" + cell if cell.lstrip()[:1] in tuple("=+-@") or cell[:1] in ("\t", "\r") else cell
+    return export.csv(table)
 
 
 # Views: never load ----------------------------------------------------------------------------------------------------
@@ -214,7 +208,8 @@ def show_welcome(person: Actor) -> None:
         st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
     with right, st.container(border=True, key="welcome-sample"):
         st.markdown(
-            "### :material/science: Look around first\nA made-up fortnight of an invented brand, read by the real model, "
+            "### :material/science: Look around first\n"
+            "A made-up fortnight of an invented brand, read by the real model, "
             "marked as sample wherever it shows, removed in one click."
         )
         if person.role >= Role.ADMIN and state.request("sample") is None:
@@ -262,6 +257,7 @@ def main() -> None:
     with look.telling_errors():
         summary = load_summary(context.scope(person), days(), context.ctx(), person)
         notices.show()
+        notices.adopt("sample", "sample", "remove_sample")
         if summary.empty:
             show_welcome(person)
             return

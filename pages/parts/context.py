@@ -19,7 +19,7 @@ _cookie = ""
 
 
 def wire(factory: Callable[[], Context], cookie: str) -> None:
-    """Says how the context is made, once a process, and which cookie signs in. dashboard.py calls it before all else."""
+    """Says how the context is made, once a process, and which cookie signs in. dashboard.py calls it first."""
     global _factory, _cookie
     _factory, _cookie = factory, cookie
 
@@ -51,7 +51,7 @@ def session_token() -> str | None:
 
 
 def actor() -> Actor:
-    """Who is looking, read anew, so that a sign-out or a new role counts in an open tab. Stops the page where nobody is."""
+    """Who is looking, read anew: a sign-out or a new role counts in an open tab. Stops the page where nobody is."""
     found = accounts.actor_of(ctx(), session_token())
     if found is None:
         show_signed_out()

@@ -51,6 +51,20 @@ def _undo(told: state.Notice) -> None:
         state.tell(f"Taken back: {text.counted(restored, 'conversation')}." if restored else kept)
 
 
+def show_worker() -> None:
+    """Says so when no worker lives: then nothing is collected, read or sent."""
+    beat = health.worker(context.ctx())
+    if not beat.alive:
+        st.warning(text.plain(beat.words), icon=":material/warning:")
+
+
+def adopt(name: str, *kinds: str) -> None:
+    """Goes on waiting for what this person asked for in another tab, or before the page was loaded anew."""
+    if state.request(name) is None:
+        running = [one.id for one in requests.active(context.ctx(), context.actor()) if one.kind in kinds]
+        state.set_request(name, running[0] if running else None)
+
+
 def wait_for(name: str, *, done: Callable[[requests.RequestView], None] | None = None, cancel: bool = True) -> None:
     """Shows the progress of the request that this tab waits for under `name`; redraws itself, not the page.
 
@@ -89,8 +103,8 @@ def _progress(name: str, request_id: int, cancel: bool) -> None:
             st.progress(min(1.0, view.done / view.total), f"{words} · {view.done:,} of {view.total:,}")
         else:
             st.markdown(f":material/hourglass_top: {words}" + (f" · {view.done:,}" if view.done else ""))
-        if view.state == "waiting" and not (beat := health.worker(context.ctx())).alive:
-            st.warning(text.plain(beat.words), icon=":material/warning:")
+        if view.state == "waiting":
+            show_worker()
         if cancel and st.button("Cancel", key=f"cancel_{name}", type="tertiary"):
             with look.telling_errors():
                 requests.cancel(context.ctx(), context.actor(), request_id)

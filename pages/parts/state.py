@@ -265,7 +265,7 @@ def conversation_query(conversation: int) -> dict[str, str]:
 
 
 def composer_key(conversation: int, draft_key: str) -> str:
-    """The key of the text area. `draft_key` is the database's: another once a reply has left, so that the next is empty."""
+    """The key of the text area. `draft_key` is the database's: another once a reply has left, so the next is empty."""
     return f"composer_{conversation}_{draft_key}"
 
 

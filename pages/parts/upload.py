@@ -9,17 +9,6 @@ import streamlit as st
 from dialogue import accounts, requests, uploads
 from pages.parts import context, look, notices, state, text
 
-FIELD_WORDS = {
-    "text": "Text (needed)",
-    "posted_at": "When",
-    "author": "Author",
-    "external_id": "Identifier",
-    "title": "Title",
-    "url": "Address",
-    "rating": "Rating",
-    "lang": "Language",
-}
-
 
 def waiting() -> bool:
     """Whether a file was handed in and waits for its columns, or is being imported."""
@@ -62,7 +51,7 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
     for problem in found.problems:
         st.warning(text.plain(problem, 400), icon=":material/warning:")
     if found.sample_rows:
-        st.dataframe(found.sample_rows, hide_index=True, height=180)
+        st.dataframe(list(found.sample_rows), hide_index=True, height=180)
     with st.form("mapping", border=True):
         cells = st.columns(4)
         mapping = {}
@@ -70,7 +59,7 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
             guess = found.mapping.get(field)
             options = ["", *found.columns]
             mapping[field] = cells[place % 4].selectbox(
-                FIELD_WORDS.get(field, field),
+                found.labels.get(field, field),
                 options,
                 index=options.index(guess) if guess in options else 0,
                 format_func=lambda name: text.shorten(text.tidy(name), 60) or "(none)",

@@ -196,7 +196,9 @@ def test_a_note_is_kept_for_colleagues(ctx: Context, open_page: Opened) -> None:
     app.button(key="memo_edit").click().run()
     next(area for area in app.text_area if area.label == "Note for colleagues").set_value("Prefers *mail*")
     next(button for button in app.button if button.label == "Save note").click().run()
-    assert people.person(ctx, MIRA, conversations.open_(ctx, MIRA, 1).person.person_id or 0).panel.memo == "Prefers *mail*"
+    assert (
+        people.person(ctx, MIRA, conversations.open_(ctx, MIRA, 1).person.person_id or 0).panel.memo == "Prefers *mail*"
+    )
     assert "Prefers *mail*" in [element.value for element in app.text]
 
 

@@ -12,8 +12,10 @@ from dialogue import accounts
 from dialogue.context import Context, Role
 
 HOSTILE = (
-    "<script>alert('x')</script> ![pixel](https://evil.example/p.png) [click](javascript:alert(1)) **bold** `code` $x^2$ "
-    ':material/delete: :smile: :red[fake badge] =HYPERLINK("http://evil.example")\n# heading\n- item\n\u202eright to left'
+    "<script>alert('x')</script> ![pixel](https://evil.example/p.png) [click](javascript:alert(1)) **bold** `code` "
+    "$x^2$ "
+    ':material/delete: :smile: :red[fake badge] =HYPERLINK("http://evil.example")\n# heading\n- item\n'
+    "\u202eright to left"
 )
 MOODS = ("negative", "neutral", "positive")
 INTENTS = ("complaint", "question", "praise", "idea", "other")
@@ -23,13 +25,19 @@ TOPICS = ("Delivery", "Quality", "Price", "Support")
 def signed_in(ctx: Context, role: Role = Role.ADMIN, username: str = "mira") -> str:
     """Makes a colleague and returns the token that their cookie would hold."""
     with ctx.database.transaction() as tx:
-        user = User(username=username, display_name=username.capitalize(), role=role.label, created_at=ctx.clock())
+        user = User(
+            username=username,
+            display_name=username.capitalize(),
+            role=role.label,
+            password_hash="-",
+            created_at=ctx.clock(),
+        )
         tx.session.add(user)
         tx.session.flush()
         return accounts._new_session(tx, ctx, user.id or 0, "test")
 
 
-def source(ctx: Context, platform: str = "rss", label: str = "Our news", **columns: object) -> int:
+def source(ctx: Context, platform: str = "feed", label: str = "Our news", **columns: object) -> int:
     """A source that is listened to."""
     with ctx.database.transaction() as tx:
         row = Source(
@@ -44,7 +52,7 @@ def source(ctx: Context, platform: str = "rss", label: str = "Our news", **colum
 def post(number: int = 1, words: str = "Where is my parcel?", **fields: object) -> mentions.NewMention:
     """Something that person `number` said."""
     values: dict[str, object] = {
-        "platform": "rss",
+        "platform": "feed",
         "external_id": f"post-{number}",
         "kind": "post",
         "text": words,

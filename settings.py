@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,7 +19,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore")
 
-    data_dir: Path = Field(default=Path("data"), description="Folder for the database, uploads, backups and the key.")
+    data_dir: Path = Field(default=Path("data"), description="Folder for the database, the uploads and the secret key.")
     database_url: str | None = Field(
         default=None,
         description="`sqlite:///path` or `postgresql://user:password@host/name`. Default: `samtal.db` in DATA_DIR.",
@@ -39,7 +41,17 @@ class Settings(BaseSettings):
     start_worker: bool = Field(
         default=True, description="Whether the web process starts a worker. Turn off where workers run elsewhere."
     )
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_address_without_a_path(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://unset")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("must be an address such as https://samtal.example, without a path")
+        return value or None
 
     @property
     def database(self) -> str:

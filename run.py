@@ -51,7 +51,7 @@ def install(requirements: str) -> None:
     if not runs():
         make_venv()
     run = subprocess.run(
-        [venv_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
+        [venv_python(), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", requirements]
     )
     if run.returncode:
         end("The packages could not be installed; the lines above say why. Nothing was started.")

@@ -11,10 +11,12 @@ import re
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from importlib import metadata
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -72,7 +74,7 @@ class Answer:
 
 
 class Client:
-    """Asks one platform. Use as a context manager or `close` it. `source` is the platform's name for messages."""
+    """Asks one platform. `source` is its name in messages. Its connections end with it, or with `close`."""
 
     def __init__(self, source: str, options: Options, headers: Mapping[str, str] | None = None) -> None:
         self.source = source
@@ -85,6 +87,7 @@ class Client:
             max_redirects=MAX_REDIRECTS,
             trust_env=False,  # a proxy from the environment would connect in our place, past the guard
         )
+        weakref.finalize(self, self._http.close)  # listeners come and go with every run and have no end of their own
 
     def __enter__(self) -> Self:
         return self
@@ -301,15 +304,21 @@ def _instead_of_json(answer: Answer) -> str:
 
 def transport(options: Options) -> httpx.HTTPTransport:
     """An httpx transport that connects to checked addresses only, also on every redirect."""
-    guarded = httpx.HTTPTransport(trust_env=False)
+    guarded = httpx.HTTPTransport(verify=_tls(), trust_env=False)
     # httpx offers no other way to hand a network backend to its pool; tests/listeners/test_http.py holds that it works.
     guarded._pool = httpcore.ConnectionPool(
-        ssl_context=httpx.create_ssl_context(),
+        ssl_context=_tls(),
         max_connections=10,
         keepalive_expiry=5.0,
         network_backend=_CheckedNetwork(options.allow_private_hosts),
     )
     return guarded
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificate authorities takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 class _CheckedNetwork(httpcore.SyncBackend):

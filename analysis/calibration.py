@@ -23,7 +23,8 @@ class Calibration:
     """Numbers that turn the encoder's readings into tags.
 
     model: name and version of the weights.
-    temperature: sentiment logits are divided by it before softmax.
+    mood_bias: added to the sentiment logits, [3]; how common each mood is taken to be.
+    temperature: what they are divided by then, before softmax.
     topic_threshold: cosine below which a text is not about a topic.
     intent_threshold: probability below which an intent becomes "other".
     intent_center: the average of the encoder's middle layer over the texts that the intent head was fitted on, [384].
@@ -31,6 +32,7 @@ class Calibration:
     """
 
     model: str
+    mood_bias: Floats
     temperature: float
     topic_threshold: float
     intent_threshold: float
@@ -43,6 +45,11 @@ def softmax(logits: Floats) -> Floats:
     """Probabilities along the last axis."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
+
+
+def moods(sentiment: Floats, bias: Floats, temperature: float) -> Floats:
+    """The probability of each sentiment from the encoder's logits, [n, 3]."""
+    return softmax(np.asarray((sentiment + bias) / temperature, np.float32))
 
 
 def features(reading: Reading, center: Floats) -> Floats:
@@ -60,6 +67,7 @@ def load(weights: Path) -> Calibration:
             center, weight, bias = head["center"], head["weight"], head["bias"]
         return Calibration(
             model=str(numbers["model"]),
+            mood_bias=np.asarray([float(one) for one in numbers["mood_bias"]], np.float32),
             temperature=float(numbers["temperature"]),
             topic_threshold=float(numbers["topic_threshold"]),
             intent_threshold=float(numbers["intent_threshold"]),

@@ -59,7 +59,8 @@ class MiniLM:
     def _read(self, texts: Sequence[str]) -> list[Tags]:
         reading = self._encoder.read(texts)
         fitted = self._calibration
-        moods = softmax(np.asarray(reading.sentiment / fitted.temperature, np.float32)).astype(np.float64)
+        # In float64, so that the three sum to 1 as closely as anybody will check.
+        moods = calibration.moods(reading.sentiment, fitted.mood_bias, fitted.temperature).astype(np.float64)
         moods /= moods.sum(axis=1, keepdims=True)
         intents = self.intent_probabilities(features(reading, fitted.intent_center))
         packed = reading.embedding.astype("<f2")

@@ -1,4 +1,4 @@
-"""Analysers by name: the built-in one, and those that other packages offer through the entry points "samtal.analysers"."""
+"""Analysers by name: the built-in one, and those of other packages (entry point group "samtal.analysers")."""
 
 from __future__ import annotations
 

@@ -32,9 +32,7 @@ def clean(text: str) -> str:
         read = read.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if "&" in read:
         read = html.unescape(read)
-    kept = "".join(
-        character if character.isprintable() or character in _JOINERS else " " for character in read
-    )
+    kept = "".join(character if character.isprintable() or character in _JOINERS else " " for character in read)
     return " ".join(kept.split())[:MAX_CHARACTERS].rstrip()
 
 

@@ -64,7 +64,9 @@ def _topic(entry: object, where: str) -> Topic:
 def _texts(entry: dict[str, object], key: str, where: str) -> tuple[str, ...]:
     found = entry.get(key, [])
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise AnalysisError(f'{where}: {key} must be a list of texts, such as {key} = ["late parcel", "lost in the post"]')
+        raise AnalysisError(
+            f'{where}: {key} must be a list of texts, such as {key} = ["late parcel", "lost in the post"]'
+        )
     return tuple(text for text in found if isinstance(text, str))
 
 

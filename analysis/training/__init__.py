@@ -1,1 +1,1 @@
-"""How the weights in `analysis/weights` are made. Needs requirements-train.txt; nothing here is imported at run time."""
+"""How the weights in `analysis/weights` are made. Needs requirements-train.txt; never imported at run time."""

@@ -23,7 +23,9 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise AnalysisError(f"cannot read the training data {path}: {error.strerror}; give its folder with --data") from error
+        raise AnalysisError(
+            f"cannot read the training data {path}: {error.strerror}; give its folder with --data"
+        ) from error
     # Only "\n" ends a line here: tweets hold U+2028 and other characters that str.splitlines would split at.
     return text.removesuffix("\n").split("\n")
 

@@ -1,3 +1,5 @@
+# Linters run where torch is not installed, and then everything of torch's is Any.
+# mypy: disable-error-code="misc, untyped-decorator, unused-ignore, no-any-return, import-not-found, no-untyped-call"
 """Fine-tuning: sentiment is learned while the mean-pooled embedding is held near the untouched encoder's."""
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ def padded(rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def outputs(network: Network, rows: Sequence[list[int]], batch: int = 64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def outputs(
+    network: Network, rows: Sequence[list[int]], batch: int = 64
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sentiment logits and embeddings of all rows, read in batches of like length, returned in order."""
     network.eval()
     logits = np.empty((len(rows), CLASSES), np.float32)
@@ -106,7 +110,9 @@ def _examples(data: Path, recipe: Recipe, untouched: Network) -> list[Example]:
     _, embeddings = outputs(untouched, [rows[number] for number in held])
     target = dict(zip(held, embeddings, strict=True))
     labels = labelled.labels + [UNLABELLED] * len(generic)
-    return [Example(row, label, target.get(number)) for number, (row, label) in enumerate(zip(rows, labels, strict=True))]
+    return [
+        Example(row, label, target.get(number)) for number, (row, label) in enumerate(zip(rows, labels, strict=True))
+    ]
 
 
 def _epoch(examples: Sequence[Example], batch: int, chance: random.Random) -> Iterator[list[Example]]:
@@ -132,8 +138,12 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
     started = time.monotonic()
     examples = _examples(data, recipe, network)
     network.encoder.embeddings.requires_grad_(False)
-    say(step="prepared", examples=len(examples), held=sum(e.target is not None for e in examples),
-        seconds=round(time.monotonic() - started))
+    say(
+        step="prepared",
+        examples=len(examples),
+        held=sum(e.target is not None for e in examples),
+        seconds=round(time.monotonic() - started),
+    )
 
     validation = corpus.tweets(data, "val")
     read = tokenizer(recipe.tokens)
@@ -161,9 +171,15 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
         logits, _ = outputs(network, validation_rows)
         _, now = outputs(network, watched_rows)
         recall = macro_recall(logits.argmax(1), validation.labels)
-        say(step="validation", examples=seen, minutes=round((time.monotonic() - started) / 60, 1),
-            loss=round(float(np.mean(losses[-300:])), 4), drift=round(float(np.mean(drifts[-300:])), 4),
-            macro_recall=round(recall, 2), watched_cosine=round(float((watched * now).sum(1).mean()), 4))
+        say(
+            step="validation",
+            examples=seen,
+            minutes=round((time.monotonic() - started) / 60, 1),
+            loss=round(float(np.mean(losses[-300:])), 4),
+            drift=round(float(np.mean(drifts[-300:])), 4),
+            macro_recall=round(recall, 2),
+            watched_cosine=round(float((watched * now).sum(1).mean()), 4),
+        )
         if recall > best:
             best = recall
             torch.save(network.state_dict(), checkpoint)
@@ -176,7 +192,7 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
                 break
             if progress >= next_look:
                 look()
-                next_look += 0.15 if progress < 0.7 else 0.075
+                next_look = progress + (0.15 if progress < 0.7 else 0.075)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * min(seen / (0.05 * total), 1.0) * (1 - progress)
             network.train()
@@ -196,14 +212,19 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
                 drift = (1 - (embeddings.float()[held] * target).sum(1)).mean()
                 drifts.append(drift.item())
                 loss = loss + recipe.hold * drift * (len(held) / len(batch))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_([*body, *head], 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             seen += len(batch)
             step += 1
             if step % 100 == 0:
-                say(step=step, examples=seen, rate=round(seen / (time.monotonic() - started), 1),
-                    loss=round(float(np.mean(losses[-100:])), 4), drift=round(float(np.mean(drifts[-100:])), 4))
+                say(
+                    step=step,
+                    examples=seen,
+                    rate=round(seen / (time.monotonic() - started), 1),
+                    loss=round(float(np.mean(losses[-100:])), 4),
+                    drift=round(float(np.mean(drifts[-100:])), 4),
+                )
     look()
     say(step="trained", examples=seen, best=round(best, 2), minutes=round((time.monotonic() - started) / 60, 1))

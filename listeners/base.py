@@ -25,7 +25,7 @@ _UNKEEPABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """The text without what databases and terminals refuse: NUL, lone surrogates, control characters but tab and newline."""
+    """The text without what databases and terminals refuse: NUL, lone surrogates, controls but tab and newline."""
     return _UNKEEPABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -197,7 +197,7 @@ def _read(body: bytes, base: str) -> _Document:
             "This is a web page that names no feed." if is_page else "This is no RSS or Atom feed.",
             "Enter the address of a feed; it often ends in /feed, /rss or .xml.",
         )
-    return _Document(entries, found.get("feed") or {}, base, damage)
+    return _Document(entries, dict(found.get("feed") or {}), base, damage)
 
 
 def _in_words(wrong: Exception) -> str:

@@ -246,7 +246,7 @@ def _content_security_policy(site: Site) -> str:
     return "; ".join(
         (
             "default-src 'self'",
-            f"script-src 'self' {' '.join(site.script_hashes)} 'wasm-unsafe-eval' 'unsafe-eval'",
+            f"script-src 'self' {' '.join(site.script_hashes)} 'wasm-unsafe-eval'",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",

@@ -213,5 +213,7 @@ def test_every_answer_carries_the_headers_that_protect_it(ctx: Context) -> None:
         assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
     policy = browser(ctx, session).get("/inbox").headers["content-security-policy"]
+    assert "unsafe-eval" not in policy.replace("wasm-unsafe-eval", "")
+    assert "script-src 'self' 'unsafe-inline'" not in policy
     images = next(part for part in policy.split("; ") if part.startswith("img-src"))
     assert images == "img-src 'self' data: blob:", "a picture elsewhere would tell its owner who reads"

@@ -38,6 +38,7 @@ def test_a_reply_leaves_after_the_time_to_undo_and_stands_in_its_thread_once(any
     assert reply.state == "queued"
     assert reply.undo_until == any_world.clock.now + timedelta(seconds=8)
     any_world.works()
+    replies.deliver(any_world.ctx, reply.id)  # a trigger that came too early
     assert any_world.standing() == [], "it left although it could still be undone"
 
     any_world.works_later(seconds=AFTER_UNDO)
@@ -574,6 +575,31 @@ def test_what_a_person_decided_is_not_undone_by_a_worker_that_still_looks(
     monkeypatch.undo()
     world.works_later(hours=1)
     assert world.standing() == []
+
+
+def test_a_worker_that_lost_its_lease_cannot_have_a_reply_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.connects()
+    world.wall.dies()
+    reply = world.sends(world.says("p1"))
+    world.works_later(seconds=AFTER_UNDO)
+    world.clock.forward(minutes=3)
+
+    def fall_asleep_while_another_works(name: str) -> None:
+        if name == "deliver.found_not_recorded":
+            monkeypatch.undo()
+            world.wall.accepts_then_dies()
+            world.works_later(seconds=replies.LEASE.total_seconds() + 1)  # the other finds it absent, too
+            world.works()  # and sends it
+            assert (world.state(reply), world.standing()) == ("unknown", ["On its way."])
+
+    monkeypatch.setattr(points, "reached", fall_asleep_while_another_works)
+    replies.deliver(world.ctx, reply.id)  # wakes up and still believes that it is absent
+    world.wall.accepts()
+    for _ in range(3):
+        world.works_later(minutes=3)
+    assert (world.state(reply), world.standing()) == ("sent", ["On its way."])
 
 
 POINTS = ("deliver.claimed", "deliver.attempt_written", "deliver.sent_not_recorded", "deliver.recorded")

@@ -124,12 +124,6 @@ if __name__ == "__main__":
             config={
                 "server.address": SETTINGS.host,
                 "server.port": SETTINGS.port,
-                "server.headless": True,
-                "server.fileWatcherType": "none",
-                "server.runOnSave": False,
-                "browser.gatherUsageStats": False,
-                "client.toolbarMode": "minimal",
-                "client.showErrorDetails": "none",
                 "logger.hideWelcomeMessage": True,
             }
         )

@@ -209,9 +209,10 @@ def show_item_tools(item: conversations.Item, topics: list[str]) -> None:
 
 def show_reply_state(item: conversations.Item, now: datetime) -> None:
     """Where our reply stands, and what a person may still do about it."""
-    st.markdown(
-        look.badge(item.state_words or item.state, REPLY_COLOURS.get(item.state, "blue"), reply_icon(item.state))
-    )
+    # A badge is cut at a line's length; a platform's reason is not, wherever it needs more.
+    stands, _, reason = (item.state_words or item.state).partition(". ")
+    badge = look.badge(stands + ("." if reason else ""), REPLY_COLOURS.get(item.state, "blue"), reply_icon(item.state))
+    st.markdown(badge + (f"  \n{text.plain(reason, 1_000)}" if reason else ""))
     if item.what_to_do and item.state != "hand_off":
         st.markdown(f":material/arrow_forward: {text.plain(item.what_to_do, 400)}")
     if not context.may(Role.RESPONDER):

@@ -16,6 +16,7 @@ from dialogue.text import counted, shortened
 from listeners.base import clean
 
 MAX_MEMO = 2_000
+MAX_EVIDENCE = 500
 HISTORY = 50
 """Lines of history beside a conversation."""
 
@@ -138,7 +139,10 @@ def set_memo(ctx: Context, actor: Actor, person_id: int, memo: str) -> None:
 
 
 def merge(ctx: Context, actor: Actor, into: int, absorbed: int, evidence: str = "") -> int:
-    """Says that two are one person; `into` takes every handle of `absorbed`. Returns an id that `unmerge` takes."""
+    """Says that two are one person; `into` takes every handle of `absorbed`. Returns an id that `unmerge` takes.
+
+    `evidence` says how one knows; a platform that lets people be matched only with their consent demands it.
+    """
     require(actor, Role.RESPONDER)
     if into == absorbed:
         raise DialogueError("These are the same person already.")
@@ -146,7 +150,13 @@ def merge(ctx: Context, actor: Actor, into: int, absorbed: int, evidence: str = 
         one, other = _found(tx, into), _found(tx, absorbed)
         if one.sample != other.sample:
             raise DialogueError("A person of the sample data cannot be merged with a real one.")
-        merge_id = rows.merge(tx, into, absorbed, clean(evidence)[:500], actor.user_id, ctx.clock())
+        evidence = clean(evidence).strip()[:MAX_EVIDENCE]
+        guarded = _guarded(tx, into, absorbed)
+        if guarded and not evidence:
+            raise DialogueError(
+                f"{guarded} lets its people be matched with others only if they agreed or said so. Write how you know."
+            )
+        merge_id = rows.merge(tx, into, absorbed, evidence, actor.user_id, ctx.clock())
         audit.record(tx, ctx, actor, "merged", "person", into, merged=absorbed)
         workspace_rows.bump(tx)
     return merge_id
@@ -161,6 +171,13 @@ def unmerge(ctx: Context, actor: Actor, merge_id: int) -> None:
             raise Missing("This merge has been undone already.")
         audit.record(tx, ctx, actor, "unmerged", "person", merged.into_person_id, merged=merged.from_person_id)
         workspace_rows.bump(tx)
+
+
+def _guarded(tx: Transaction, *person_ids: int) -> str | None:
+    """The title of a platform of theirs that forbids matching its people with those of another."""
+    found = {one.platform for person_id in person_ids for one in rows.identities(tx, person_id)}
+    guarding = [platform for platform in map(platforms.of, sorted(found)) if not platform.cross_person_matching]
+    return guarding[0].title if guarding and len(found) > 1 else None
 
 
 def _found(tx: Transaction, person_id: int) -> rows.PersonRow:

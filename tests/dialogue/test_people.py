@@ -118,6 +118,16 @@ def test_the_same_handle_elsewhere_is_suggested_but_never_on_one_platform(world:
     assert people.person(world.ctx, world.bo, on_x).suggestions == ()
 
 
+def test_a_platform_that_guards_its_people_demands_to_know_how_one_knows(world: World) -> None:
+    world.says("p1")
+    world.says("x1", platform="x", author_id="77", author_handle="@jane_o")
+    jane, on_x = person_of(world, "@jane"), person_of(world, "@jane_o")
+    with pytest.raises(DialogueError, match="Write how you know"):
+        people.merge(world.ctx, world.bo, jane, on_x, " ")
+    merge_id = people.merge(world.ctx, world.bo, jane, on_x, "She gave us her handle in a mail.")
+    assert look(world.ctx, "SELECT id, evidence FROM merges") == [(merge_id, "She gave us her handle in a mail.")]
+
+
 def test_a_person_who_is_gone_says_so(world: World) -> None:
     with pytest.raises(Missing):
         people.person(world.ctx, world.bo, 4711)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_
+from sqlalchemy import func, or_, text
 from sqlmodel import col, delete, select, update
 
 from db.engine import Transaction
-from db.sql import advisory_lock
 from db.tables import ApiToken, SignInFailure, SignInLink, SignInSession, User
 
 
@@ -279,7 +278,8 @@ def use_link(tx: Transaction, token_hash: str, at: datetime) -> bool:
 
 def one_at_a_time(tx: Transaction) -> None:
     """Until the commit nobody else looks at failures: tries at the same moment count one after the other."""
-    advisory_lock(tx, "sign-in")
+    if not tx.on_sqlite:  # there every writer is alone anyway
+        tx.connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('sign-in'))"))
 
 
 def failures_of(

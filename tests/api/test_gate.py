@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -217,3 +219,44 @@ def test_every_answer_carries_the_headers_that_protect_it(ctx: Context) -> None:
     assert "script-src 'self' 'unsafe-inline'" not in policy
     images = next(part for part in policy.split("; ") if part.startswith("img-src"))
     assert images == "img-src 'self' data: blob:", "a picture elsewhere would tell its owner who reads"
+
+
+_OPEN = ("/sign-in", "/welcome", "/healthz")
+_NEARLY = st.builds(
+    "".join,
+    st.lists(
+        st.sampled_from(
+            [
+                *_OPEN,
+                "/",
+                "//",
+                "..",
+                ".",
+                "%2e",
+                "_stcore",
+                "stream",
+                "static",
+                "inbox",
+                "\n",
+                "\x00",
+                ";",
+                "?",
+                "#",
+                "\\",
+            ]
+        ),
+        max_size=6,
+    ),
+)
+
+
+@given(st.one_of(st.text().map(lambda text: "/" + text), _NEARLY))
+def test_no_path_is_open_but_the_three(path: str) -> None:
+    site = Site(ctx=None, pages=frozenset({"inbox"}))  # type: ignore[arg-type]
+    door = gate.Gate(_nothing, site, web.doors(site)).door(path)
+    if path not in _OPEN:
+        assert door is None or door.needs is not Needs.NOTHING
+
+
+async def _nothing(*_: object) -> None:
+    raise AssertionError("nothing may come through")

@@ -56,12 +56,20 @@ class Colleague:
         self.page.get_by_role("link", name=name, exact=True).click()
         if heading != "":
             expect(self.page.get_by_role("heading", name=heading or name, level=1)).to_be_visible()
+        self.lets_it_settle()
 
     def another_tab(self) -> Colleague:
         """The same person in a second tab of the same browser."""
         page = self.page.context.new_page()
         page.goto(self.page.url)
         return Colleague(page, self.samtal)
+
+    def lets_it_settle(self) -> None:
+        """Waits, as a person would, until the page has done what the last click began.
+
+        Streamlit loses a click on a part of a page that it is about to draw anew as a whole.
+        """
+        expect(self.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
     def marks_the_page(self) -> None:
         """Leaves a mark that a reload would wipe away."""
@@ -106,6 +114,7 @@ class Colleague:
     def adds_it(self) -> None:
         self.page.get_by_role("button", name="Add it").click()
         expect(self.page.get_by_text(re.compile("listens now"))).to_be_visible()
+        self.lets_it_settle()
 
     def connects_and_listens(self, account: Account, word: str) -> None:
         """From an empty page to a source that listens for a word with our account."""
@@ -144,6 +153,7 @@ class Colleague:
 
     def opens(self, text: str) -> None:
         """Opens the conversation of a card."""
+        self.lets_it_settle()
         self.card(text).get_by_role("button", name=re.compile("^(Answer|Open)$")).click()
         expect(self.page.get_by_test_id("stChatMessage").filter(has_text=text)).to_be_visible()
 
@@ -152,9 +162,11 @@ class Colleague:
     def writes(self, text: str) -> None:
         """Writes an answer and looks at it as it will appear."""
         page = self.page
+        self.lets_it_settle()
         page.get_by_label("Your answer", exact=True).fill(text)
         page.get_by_role("button", name="Preview").click()
         expect(page.get_by_text("Exactly as it will appear")).to_be_visible()
+        self.lets_it_settle()
 
     def send_button(self) -> Locator:
         return self.page.get_by_role("button", name=re.compile("^(reply |send )?Send as "))
@@ -166,6 +178,7 @@ class Colleague:
     def carries_in(self, text: str, title: str) -> None:
         """Adds what was said to the feedback board, as an idea."""
         page = self.page
+        self.lets_it_settle()
         self.message(text).get_by_role("button", name="Add to feedback").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Title").fill(title)

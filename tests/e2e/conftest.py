@@ -57,7 +57,7 @@ def network() -> Iterator[AtNetwork]:
     network = AtNetwork()
     if not network.is_up():
         if not UP.exists():
-            pytest.skip(f"no Bluesky network answers at {PDS}, and ../shared/tools/at-network is not beside this checkout")
+            pytest.skip(f"no Bluesky network answers at {PDS}, and ../shared is not beside this checkout to start one")
         if shutil.which("node") is None:
             pytest.skip("node is absent, which the Bluesky network needs")
         subprocess.run([str(UP)], check=True, timeout=FIRST_START)

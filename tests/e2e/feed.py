@@ -24,6 +24,7 @@ class Feed:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self._entries: list[Entry] = []
+        self._instead: tuple[int, bytes] | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -42,12 +43,21 @@ class Feed:
         """A new entry, made now."""
         self._entries.append(Entry(len(self._entries) + 1, author, title, text, datetime.now(UTC)))
 
+    def sends(self, body: bytes, status: int = 200) -> None:
+        """From now on, this in place of the feed."""
+        self._instead = (status, body)
+
+    def comes_back(self) -> None:
+        """From now on, the feed again."""
+        self._instead = None
+
     def as_atom(self) -> bytes:
         """The feed as it goes over the wire, newest entry first."""
         entries = "".join(
             f"<entry><id>tag:workshop.example,2026:{one.number}</id><title>{escape(one.title)}</title>"
             f"<author><name>{escape(one.author)}</name></author><updated>{one.at.isoformat()}</updated>"
-            f'<link href="https://workshop.example/{one.number}"/><content type="text">{escape(one.text)}</content></entry>'
+            f'<link href="https://workshop.example/{one.number}"/>'
+            f'<content type="text">{escape(one.text)}</content></entry>'
             for one in reversed(self._entries)
         )
         return (
@@ -61,8 +71,8 @@ def _handler(feed: Feed) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             feed.asked.append(f"GET {self.path}")
-            body = feed.as_atom()
-            self.send_response(200)
+            status, body = feed._instead or (200, feed.as_atom())
+            self.send_response(status)
             self.send_header("Content-Type", "application/atom+xml")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

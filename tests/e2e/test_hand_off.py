@@ -9,6 +9,9 @@ from playwright.sync_api import expect
 from tests.e2e.conftest import Comes, Started
 from tests.e2e.feed import Feed
 
+HAND_OFF = re.compile("hand-.?off")
+"""The page puts a mark that nobody sees after the hyphen, so that Markdown leaves it alone."""
+
 
 def test_a_mention_in_a_feed_is_answered_by_hand(feed: Feed, start: Started, comes: Comes) -> None:
     question = "Can the lamp of the Fjord be charged on a train?"
@@ -24,12 +27,12 @@ def test_a_mention_in_a_feed_is_answered_by_hand(feed: Feed, start: Started, com
     expect(found).to_contain_text(question)
     ada.adds_it()
     ada.goes_to("Inbox")
-    expect(ada.awaits(question)).to_contain_text("hand-off")
+    expect(ada.awaits(question)).to_contain_text(HAND_OFF)
     ada.opens(question)
 
     # It says before anybody types that it cannot be sent from here, and never offers to.
     composer = ada.page.locator(".st-key-composer")
-    expect(composer).to_contain_text("hand-off")
+    expect(composer).to_contain_text(HAND_OFF)
     ada.writes(answer)
     expect(ada.page.get_by_role("button", name=re.compile("Send as"))).to_have_count(0)
     ada.page.get_by_role("button", name="Prepare to post by hand").click()
@@ -41,6 +44,7 @@ def test_a_mention_in_a_feed_is_answered_by_hand(feed: Feed, start: Started, com
     address.fill("javascript:alert(1)")
     ada.page.get_by_role("button", name="Mark as sent").click()
     expect(ada.page.get_by_text("must begin with http")).to_be_visible()
+    ada.lets_it_settle()
     address.fill("https://workshop.example/1#answer")
     ada.page.get_by_role("button", name="Mark as sent").click()
     expect(ada.message(answer)).to_contain_text("Sent by hand.")

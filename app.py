@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -69,10 +70,12 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
 
 
 def _say_hello() -> None:
-    lines = [f"Samtal is ready at {SITE.address} (after {time.time() - STARTED:.1f} s)."]
+    # Streamlit's own words on where it listens: `streamlit run` may have been told otherwise than our settings.
+    site = replace(SITE, host=st.get_option("server.address") or SITE.host, port=st.get_option("server.port"))
+    lines = [f"Samtal is ready at {site.address} (after {time.time() - STARTED:.1f} s)."]
     link = accounts.first_link(SITE.ctx)
     if link is not None:
-        lines.append(f"Sign in for the first time with this one-time link: {SITE.link(link)}")
+        lines.append(f"Sign in for the first time with this one-time link: {site.link(link)}")
     print("\n".join(["", *lines, "Ctrl-C stops it; nothing is lost.", ""]), flush=True)
 
 

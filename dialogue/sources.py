@@ -272,6 +272,7 @@ def add(
     chosen = _checked_options(platform, options or {})
     now = ctx.clock()
     every = int(chosen.get(POLL_SECONDS, capability.poll_every.total_seconds()))
+    recheck = capability.recheck_every.total_seconds() if capability.recheck_every else None
     with ctx.database.transaction() as tx:
         account = _account_for(tx, capability, account_id)
         _check_it_opens(ctx, platform, account, chosen)
@@ -286,7 +287,7 @@ def add(
             options=chosen,
             poll_seconds=max(every, FASTEST_POLL),
             next_run_at=now,
-            recheck_at=None if capability.recheck_every is None else now + capability.recheck_every,
+            recheck_at=None if recheck is None else now + timedelta(seconds=int(chosen.get(RECHECK_SECONDS, recheck))),
         )
         audit.record(tx, ctx, actor, "added", "source", source_id, platform=platform, query=query)
         workspace.bump(tx)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.base import AnalysisError
+from analysis.text import spell_emoji
 
 WEIGHTS = Path(__file__).parent / "weights"
 DIMENSIONS = 384
@@ -73,7 +74,7 @@ class Encoder:
         """
         # encode() one by one: encode_batch starts a thread pool of its own, which is never worth it here
         # (20,000 texts a second on one core) and complains when the process forks later.
-        rows = [self._tokenizer.encode(text).ids for text in texts]
+        rows = [self._tokenizer.encode(spell_emoji(text)).ids for text in texts]
         sentiment = np.empty((len(rows), 3), np.float32)
         embedding = np.empty((len(rows), DIMENSIONS), np.float32)
         middle = np.empty((len(rows), DIMENSIONS), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 
 MAX_CHARACTERS = 2_000
 """What is read of a text. 128 tokens seldom reach past 700 characters; the rest would only cost time."""
@@ -42,3 +43,31 @@ def mask(text: str) -> str:
     Whom a text addresses says nothing about its mood, and the model has never seen another name.
     """
     return _USER.sub("@user", _LINK.sub("http", text))
+
+
+def spell_emoji(text: str) -> str:
+    """`text` with each emoji as the words of its Unicode name, and a row of the same one as one.
+
+    The model's vocabulary is from before most emoji; of "\U0001f621" it would see nothing, of "pouting face" it sees
+    enough. Skin colours, joiners and variation selectors are left out.
+    """
+    if text.isascii():
+        return text
+    spelled: list[str] = []
+    last = ""
+    for character in text:
+        if _is_emoji(character):
+            if character != last:
+                spelled.append(f" {unicodedata.name(character, '').lower().removesuffix(' sign')} ")
+        elif character in _JOINERS or "\U0001f3fb" <= character <= "\U0001f3ff":
+            continue
+        else:
+            spelled.append(character)
+        last = character
+    return " ".join("".join(spelled).split())
+
+
+def _is_emoji(character: str) -> bool:
+    return ("\u2600" <= character <= "\u27bf" or "\U0001f300" <= character <= "\U0001faff") and (
+        unicodedata.category(character) == "So"
+    )

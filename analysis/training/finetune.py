@@ -29,7 +29,7 @@ class Recipe:
     """What one training run does. The learning rate falls to zero at `epochs` or at `minutes`, whichever is first."""
 
     epochs: float = 1.5
-    minutes: float = 45.0
+    minutes: float = 60.0
     batch: int = 32
     tokens: int = 64
     rate: float = 1.5e-4

@@ -83,6 +83,19 @@ def test_a_text_with_nothing_to_read(analyser: MiniLM, text: str) -> None:
     assert tags.sentiment.negative + tags.sentiment.neutral + tags.sentiment.positive == 1
 
 
+def test_emoji_are_read(analyser: MiniLM) -> None:
+    bare, angry, in_love = (tags.sentiment for tags in analyser.tags(["my order", "my order 😡", "my order 😍"]))
+    assert angry.negative > bare.negative + 0.1
+    assert in_love.positive > bare.positive + 0.1
+
+
+def test_the_words_for_emoji_do_not_make_a_text_english(analyser: MiniLM) -> None:
+    german, wordless = analyser.tags(["Das Rad fährt sich sehr gut 😍👍🔥", "😍👍🔥"])
+    assert german.language == "de"
+    assert wordless.language == "und"
+    assert wordless.sentiment.label is Sentiment.POSITIVE
+
+
 def test_no_texts(analyser: MiniLM) -> None:
     assert analyser.tags([]) == []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.text import MAX_CHARACTERS, clean, mask
+from analysis.text import MAX_CHARACTERS, clean, mask, spell_emoji
 
 ANYTHING = st.text(alphabet=st.characters(codec=None, exclude_categories=()))
 
@@ -72,3 +72,17 @@ def test_length_costs_nothing(text: str) -> None:
     began = time.process_time()
     assert len(mask(clean(text))) <= 4 * MAX_CHARACTERS
     assert time.process_time() - began < 0.25
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("late again 😡😡😡", "late again pouting face"),
+        ("👍🏽", "thumbs up"),
+        ("love it ❤\ufe0f!", "love it heavy black heart !"),
+        ("plain", "plain"),
+        ("1 → 2 ™ é", "1 → 2 ™ é"),
+    ],
+)
+def test_emoji_are_spelled_for_a_vocabulary_without_them(text: str, spelled: str) -> None:
+    assert spell_emoji(text) == spelled

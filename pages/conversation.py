@@ -219,16 +219,27 @@ def show_reply_state(item: conversations.Item, now: datetime) -> None:
         return
     with st.container(horizontal=True, key=f"reply-{item.id}", gap="xsmall"):
         if item.can_undo_until is not None and item.can_undo_until > now and item.state == "queued":
-            st.button(
-                f"Undo ({text.span(item.can_undo_until - now)})",
-                icon=":material/undo:",
-                key=f"undo_reply_{item.id}",
-                on_click=_act,
-                args=(replies.undo, item.id, "Back in the composer; nothing was sent."),
-            )
+            show_undo(item)
         for label, icon, action, words, role in REPLY_ACTIONS.get(item.state, ()):
             if context.may(role):
                 st.button(label, icon=icon, key=f"{label}_{item.id}", on_click=_act, args=(action, item.id, words))
+
+
+@st.fragment(run_every=1)
+def show_undo(item: conversations.Item) -> None:
+    """The way back while there is one, with the seconds that are left."""
+    if state.take_rerun():
+        st.rerun()
+    left = (item.can_undo_until or context.now()) - context.now()
+    if left.total_seconds() <= 0:
+        return
+    st.button(
+        f"Undo ({text.span(left)})",
+        icon=":material/undo:",
+        key=f"undo_reply_{item.id}",
+        on_click=_act,
+        args=(replies.undo, item.id, "Back in the composer; nothing was sent."),
+    )
 
 
 def reply_icon(reply_state: str) -> str:
@@ -574,23 +585,25 @@ def show_history(panel: conversations.PersonPanel, view_id: int, now: datetime, 
     with st.container(border=True, key="history", gap="xsmall"):
         st.markdown("**Said before**")
         for place, line in enumerate(elsewhere[:12]):
-            who = (
-                "We"
-                if line.ours
-                else f":{look.COLOURS.get(line.sentiment or '', 'gray')}[{look.MARKS.get(line.sentiment or '', '●')}]"
-            )
-            st.markdown(
-                f"{who} {look.grey(f'{text.at(line.at, now, reader)} · {line.platform_title}')}  \n"
-                f"{text.plain(line.text, 160)}"
-            )
-            st.button(
-                "Open",
-                key=f"before_{place}_{line.conversation_id}",
-                type="tertiary",
-                on_click=_go,
-                args=(line.conversation_id,),
-                icon=":material/arrow_forward:",
-            )
+            show_history_line(place, line, now, reader)
+
+
+def show_history_line(place: int, line: conversations.HistoryLine, now: datetime, reader: tzinfo) -> None:
+    """Something said elsewhere, and the way there."""
+    mood = line.sentiment or ""
+    who = "**We**" if line.ours else f":{look.COLOURS.get(mood, 'gray')}[{look.MARKS.get(mood, '●')}]"
+    with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="xsmall", key=f"before-{place}"):
+        when = look.small(f"{text.at(line.at, now, reader)} · {line.platform_title}")
+        st.markdown(f"{who} {when}  \n{text.plain(line.text, 160)}", width="stretch")
+        st.button(
+            "",
+            key=f"before_{place}_{line.conversation_id}",
+            type="tertiary",
+            icon=":material/arrow_forward:",
+            help="Open this conversation",
+            on_click=_go,
+            args=(line.conversation_id,),
+        )
 
 
 # Carry in -------------------------------------------------------------------------------------------------------------

@@ -123,10 +123,8 @@ def show_card(item: feedback.ItemCard, now: datetime) -> None:
             st.markdown(look.small(text.ago(item.changed_at, now)))
 
 
-@st.dialog("Feedback item", width="large", icon=":material/lightbulb:", on_dismiss=lambda: state.close_up("item"))
 def show_item(item: feedback.ItemCard, now: datetime) -> None:
     """Everything about one item: its voices, where it stands and why, and what can be changed."""
-    st.markdown(f"### {text.plain(item.title, 200)}")
     if item.description:
         look.quote(item.description, key=f"description_{item.id}")
     if context.may(Role.PRODUCT):
@@ -256,7 +254,9 @@ def main() -> None:
         opened = state.opened("item")
         item = next((item for items in board.values() for item in items if item.id == opened), None)
         if item is not None:
-            show_item(item, now)
+            title, icon = text.plain(item.title, 120), KIND_BADGES.get(item.kind, ("", ":material/lightbulb:"))[1]
+            dialog = st.dialog(title, width="large", icon=icon, on_dismiss=lambda: state.close_up("item"))
+            dialog(show_item)(item, now)
         elif state.opened("item_form"):
             show_add()
 

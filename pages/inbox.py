@@ -211,8 +211,10 @@ def show_cards(model: Model, person: Actor) -> None:
         show_bulk(ids, model)
     now = context.now()
     with st.container(key="cards"):
+        # One button stands out: the first that is late, the next thing to do.
+        first_late = next((card.conversation_id for card in cards if overdue(card, now)), None)
         for card in cards:
-            show_card(card, ids, now, person, model.facets.topics)
+            show_card(card, ids, now, person, model.facets.topics, urgent=card.conversation_id == first_late)
     show_paging(model.page)
 
 
@@ -282,7 +284,9 @@ def _mark_unread(ids: list[int]) -> None:
         state.select_none()
 
 
-def show_card(card: inbox.Card, ids: tuple[int, ...], now: datetime, person: Actor, topics: Sequence[str]) -> None:
+def show_card(
+    card: inbox.Card, ids: tuple[int, ...], now: datetime, person: Actor, topics: Sequence[str], *, urgent: bool
+) -> None:
     """Who, where, when, what is due and what to remember; then what was said."""
     one = card.conversation_id
     with st.container(key=f"card-{one}", horizontal=True):
@@ -308,7 +312,7 @@ def show_card(card: inbox.Card, ids: tuple[int, ...], now: datetime, person: Act
                 key=f"open_{one}",
                 on_click=_open,
                 args=(one, ids),
-                type="primary" if answers and overdue(card, now) else "secondary",
+                type="primary" if answers and urgent else "secondary",
                 icon=":material/reply:" if answers else ":material/chat_bubble:",
                 help=text.plain(card.answer_note) or None,
             )
@@ -324,9 +328,9 @@ def card_line(card: inbox.Card, now: datetime) -> str:
     name = text.plain(card.author_name or card.handle or "Unknown", 60)
     where = [card.platform_title, card.place, text.stars(card.rating) if card.rating is not None else ""]
     words = [f":primary[●] **{name}**" if card.unread else name]
-    words.append(look.grey(" · ".join(["", *[part for part in where if part], text.ago(card.posted_at, now)])))
-    if card.mention_count > 1:
-        words.append(look.grey(f"{card.mention_count:,} messages"))
+    where.append(text.ago(card.posted_at, now))
+    where.append(f"{card.mention_count:,} messages" if card.mention_count > 1 else "")
+    words.append(look.grey(" · ".join(["", *filter(None, where)])))
     words.extend(card_badges(card, now))
     return " ".join(words)
 

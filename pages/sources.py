@@ -10,7 +10,7 @@ import streamlit as st
 
 from dialogue import requests, sources
 from dialogue.context import Actor, Context, Role
-from pages.parts import context, look, notices, state, text, upload
+from pages.parts import charts, context, look, notices, state, text, upload
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
@@ -93,8 +93,7 @@ def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime
         with left:
             st.markdown(
                 f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} "
-                + look.badge(one.health, colour, icon)
-                + (" " + look.badge("sample", "gray", ":material/science:") if one.sample else "")
+                + look.badge(*(("sample", "gray", ":material/science:") if one.sample else (one.health, colour, icon)))
             )
             st.markdown(text.plain(one.words, 400))
             if one.what_to_do:
@@ -103,15 +102,13 @@ def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime
             if admin and not one.sample:
                 show_source_actions(one, asked)
         with right:
-            st.metric(
-                "in 24 h",
-                text.number(one.last_24h),
-                f"{text.number(one.total)} in all",
-                delta_color="off",
-                delta_arrow="off",
-                chart_data=list(one.sparkline) if any(one.sparkline) else None,
-                chart_type="bar",
+            st.markdown(
+                f"**{text.number(one.last_24h)}** {look.grey('in 24 h')} &nbsp; "
+                f"**{text.number(one.total)}** {look.grey('in all')}"
             )
+            if any(one.sparkline):
+                chart = charts.spark(one.sparkline, look.accent())
+                st.altair_chart(chart, key=f"spark_{one.id}", alt="Mentions a day in the last fortnight")
 
 
 def source_words(one: sources.SourceView) -> str:

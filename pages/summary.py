@@ -69,8 +69,9 @@ def _set_days() -> None:
 
 def show_numbers(numbers: tuple[measures.Number, ...]) -> None:
     """Each with its change, whether that is good, and what it means; each leads to its mentions."""
-    for cell, (place, number) in zip(st.columns(len(numbers), gap="small"), enumerate(numbers), strict=True):
-        with cell, st.container(border=True, height="stretch", key=f"number-{place}", gap="xxsmall"):
+    grid = st.grid(len(numbers), min_column_width=160, gap="small")
+    for place, number in enumerate(numbers):
+        with grid, st.container(border=True, height="stretch", key=f"number-{place}", gap="xxsmall"):
             st.metric(
                 number.label,
                 number.value,

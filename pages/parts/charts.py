@@ -35,7 +35,7 @@ def by_day(frame: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
             tooltip=[alt.Tooltip("label:N", title="Day"), _mood(), _count()],
         )
         .add_params(pick)
-        .properties(height=230, padding={"left": 0, "right": 4, "top": 6, "bottom": 0})
+        .properties(height=270, padding={"left": 0, "right": 4, "top": 6, "bottom": 0})
     )
 
 
@@ -62,6 +62,22 @@ def by_key(frame: pd.DataFrame, name: str, colours: dict[str, str], most: int = 
         )
         .add_params(pick)
         .properties(height=max(90, 28 * len(largest) + 40), padding={"left": 0, "right": 4, "top": 6, "bottom": 0})
+    )
+
+
+def spark(values: tuple[int, ...], colour: str) -> alt.Chart:
+    """Small bars without axes, one a day, the last one today."""
+    data = pd.DataFrame({"day": range(len(values)), "count": values})
+    return (
+        alt.Chart(data)
+        .mark_bar(color=colour)
+        .encode(
+            x=alt.X("day:O", axis=None, scale=alt.Scale(paddingInner=0.35)),
+            y=alt.Y("count:Q", axis=None, scale=alt.Scale(domain=[0, max(1, *values)])),
+            tooltip=[_count()],
+        )
+        .properties(height=44, padding=0)
+        .configure_view(stroke=None)
     )
 
 

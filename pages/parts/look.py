@@ -30,6 +30,11 @@ def dark() -> bool:
     return bool(st.context.theme.type == "dark")
 
 
+def accent() -> str:
+    """The accent, legible on the reader's background."""
+    return "#8593F7" if dark() else "#3B4CCA"
+
+
 def sentiment_colours() -> dict[str, str]:
     """Fill colours of charts, legible on the reader's background."""
     if dark():
@@ -94,7 +99,7 @@ def sample_banner(shown: bool) -> None:
     """Says that what is on this page was made up."""
     if shown:
         st.markdown(
-            ":gray-badge[:material/science: Sample data] :gray[Made-up people and posts; nothing of it is ever sent.]"
+            ":gray-badge[:material/science: Sample data] :small[:gray[Made-up people and posts; nothing is sent.]]"
         )
 
 

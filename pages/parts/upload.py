@@ -47,11 +47,13 @@ def show_form() -> None:
 
 def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
     """Which column is what, with the first lines as they will be read."""
-    st.markdown(f":material/description: {text.plain(found.encoding_words, 300)}")
-    for problem in found.problems:
-        st.warning(text.plain(problem, 400), icon=":material/warning:")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**Import {text.plain(found.name, 80)}** {look.grey(found.encoding_words)}")
+        st.button("Not now", icon=":material/close:", type="tertiary", key="import_not", on_click=_leave)
+    if found.problems:
+        st.warning("\n".join(f"- {text.plain(problem, 400)}" for problem in found.problems), icon=":material/warning:")
     if found.sample_rows:
-        st.dataframe(list(found.sample_rows), hide_index=True, height=180)
+        st.dataframe(list(found.sample_rows), hide_index=True)
     with st.form("mapping", border=True):
         cells = st.columns(4)
         mapping = {}
@@ -74,6 +76,10 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
                 )
                 st.query_params.pop("upload", None)
                 st.rerun()
+
+
+def _leave() -> None:
+    st.query_params.pop("upload", None)
 
 
 def show_done(view: requests.RequestView) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ TOKEN_PREFIX = "samtal_"
 _SEEN_EVERY = timedelta(minutes=5)
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 _HASHER = PasswordHasher()
+_HASHING = threading.BoundedSemaphore(4)
+"""Each look at a password takes 64 MB: strangers must not decide how many are taken at once."""
 _WRONG = "That user name and password do not go together."
 
 
@@ -456,10 +459,14 @@ def _nobody() -> str:
 
 
 def _verify(password_hash: str | None, password: str) -> bool:
+    if not _HASHING.acquire(timeout=5):
+        raise TooManyTries(5)
     try:
         right = _HASHER.verify(password_hash or _nobody(), _normal(password[:LONGEST_PASSWORD]))
     except (VerifyMismatchError, InvalidHashError):
         return False
+    finally:
+        _HASHING.release()
     return right and password_hash is not None
 
 

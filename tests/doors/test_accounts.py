@@ -370,3 +370,12 @@ def test_each_write_leaves_a_row_in_the_trail(ctx: Context) -> None:
     assert newest.detail_words == "before: viewer, after: product"
     assert [entry.action for entry in older] == ["used a link", "invited", "used a link"]
     assert accounts.audit(ctx, ada, before_id=newest.id, limit=1) == older[:1]
+
+
+def test_strangers_do_not_decide_how_much_memory_is_taken(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_admin(ctx)
+    monkeypatch.setattr(accounts, "_HASHING", threading.BoundedSemaphore(1))
+    accounts._HASHING.acquire()
+    monkeypatch.setattr(accounts._HASHING, "acquire", lambda timeout: False)
+    with pytest.raises(accounts.TooManyTries):
+        accounts.sign_in(ctx, "ada", PASSWORD, "192.0.2.1")

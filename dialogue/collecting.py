@@ -21,7 +21,7 @@ from db.sources import AccountRow, PageCount, SourceRow
 from dialogue import points
 from dialogue.context import Context, DialogueError
 from listeners import registry
-from listeners.base import Budget, Listener, Options, Page, Post, Query, Terminal, Transient
+from listeners.base import Budget, Listener, Options, Page, Post, Query, Terminal, Transient, clean
 
 LEASE = timedelta(seconds=60)
 """How long a page may take; renewed with each page that is stored."""
@@ -138,16 +138,20 @@ def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int) -> Stor
             tx, map(as_mention, page.posts), now=now, digest=ctx.secrets.digest, source_id=source.id
         )
         points.reached("collect.before_commit")
-        rejections = tuple(
-            {"where": one.where[:200], "reason": one.reason[:500]} for one in page.rejected[: sources.KEPT_REJECTIONS]
-        )
-        sources.count_page(
-            tx, run_id, PageCount(stored.new, stored.edited, stored.seen, len(page.rejected), rejections)
-        )
+        sources.count_page(tx, run_id, counted(stored, page))
         sources.change(
             tx, source.id, cursor=page.cursor, budget=_budget(page.budget) or source.budget, lease_until=now + LEASE
         )
     return stored
+
+
+def counted(stored: Stored, page: Page) -> PageCount:
+    """What a page adds to its run. Reasons quote what a platform sent: they are cleaned and bounded."""
+    rejections = tuple(
+        {"where": clean(one.where)[:200], "reason": clean(one.reason)[:500]}
+        for one in page.rejected[: sources.KEPT_REJECTIONS]
+    )
+    return PageCount(stored.new, stored.edited, stored.seen, len(page.rejected), rejections)
 
 
 # One run --------------------------------------------------------------------------------------------------------------
@@ -227,11 +231,12 @@ def _transient(ctx: Context, source: SourceRow, error: Transient) -> _Ending:
 def _failed(
     ctx: Context, source: SourceRow, kind: str, words: str, what_to_do: str, next_at: datetime | None
 ) -> _Ending:
+    words = clean(words)[:1_000]
     ill = {
-        "next_run_at": next_at, "last_error_at": ctx.clock(), "last_error": words[:1_000], "last_error_kind": kind,
-        "what_to_do": what_to_do[:1_000], "failures": source.failures + 1,
+        "next_run_at": next_at, "last_error_at": ctx.clock(), "last_error": words, "last_error_kind": kind,
+        "what_to_do": clean(what_to_do)[:1_000], "failures": source.failures + 1,
     }  # fmt: skip
-    return _Ending(kind, words[:1_000], ill)
+    return _Ending(kind, words, ill)
 
 
 def back_off(failures: int) -> float:

@@ -16,6 +16,7 @@ from dialogue import answering, inbox, people, platforms, replies
 from dialogue.context import Actor, Context, Missing, Role, require
 from dialogue.people import HistoryLine as HistoryLine
 from dialogue.people import PersonPanel as PersonPanel
+from dialogue.text import as_id
 from listeners.base import clean
 
 LONGEST = 300
@@ -166,7 +167,7 @@ def set_assignee(ctx: Context, actor: Actor, conversation_id: int, user_id: int 
 
 
 def _found(tx: Transaction, conversation_id: int) -> ConversationRow:
-    conversation = rows.get(tx, conversation_id)
+    conversation = rows.get(tx, as_id(conversation_id))
     if conversation is None:
         raise Missing("This conversation is not here any more. What it held may have been deleted where it was made.")
     return conversation

@@ -13,7 +13,7 @@ from db import workspace as workspace_rows
 from db.engine import Transaction
 from dialogue import audit, platforms
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
-from dialogue.text import shortened
+from dialogue.text import as_id, shortened
 from listeners.base import clean
 
 STATES: Mapping[str, str] = {
@@ -226,7 +226,7 @@ def _card(found: rows.ItemRow, backing: list[rows.EvidenceRow]) -> ItemCard:
 
 
 def _found(tx: Transaction, item_id: int) -> rows.ItemRow:
-    found = rows.get(tx, item_id)
+    found = rows.get(tx, as_id(item_id))
     if found is None or found.state == rows.DELETED:
         raise Missing("This item is not on the board any more.")
     return found

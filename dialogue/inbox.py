@@ -20,7 +20,8 @@ from db.engine import Transaction
 from dialogue import audit, platforms, search
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.search import SearchError as SearchError
-from dialogue.text import counted, ordinal, shortened
+from dialogue.text import as_id, counted, ordinal, shortened
+from listeners.base import clean
 
 VIEWS = ("needs_answer", "mine", "waiting", "closed", "all")
 STATES = ("open", "waiting", "closed")
@@ -189,7 +190,7 @@ def undo(ctx: Context, actor: Actor, undo_id: str) -> int:
 
 def _bulk(ctx: Context, actor: Actor, conversation_ids: Sequence[int], action: str, **values: Any) -> str:
     require(actor, Role.RESPONDER)
-    ids = sorted(set(conversation_ids))
+    ids = sorted(set(map(as_id, conversation_ids)))
     if not 1 <= len(ids) <= BULK:
         raise DialogueError(f"Choose from 1 to {BULK:,} conversations.")
     undo_id = secrets.token_urlsafe(12)
@@ -295,14 +296,16 @@ def _wanted(tx: Transaction, actor: Actor, filters: Filters) -> lists.Wanted:
     assignee = filters.assignee
     if filters.view == "mine" or assignee == "me":
         assignee = actor.user_id or 0
+    elif isinstance(assignee, int):
+        assignee = as_id(assignee)
     since, until = _bounds(filters.day, workspace_rows.read(tx).time_zone) if filters.day else (None, None)
     return lists.Wanted(
         states=states,
         assignee=assignee,
-        sentiments=filters.sentiment,
-        intents=filters.intent,
-        topics=filters.topics,
-        source_id=filters.source_id,
+        sentiments=tuple(map(clean, filters.sentiment)),
+        intents=tuple(map(clean, filters.intent)),
+        topics=tuple(map(clean, filters.topics)),
+        source_id=None if filters.source_id is None else as_id(filters.source_id),
         since=since,
         until=until,
         search=search.parse(filters.search),
@@ -407,6 +410,6 @@ def _mark(token: str) -> tuple[datetime, int]:
     try:
         at, _, last = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")
         moment = datetime.fromisoformat(at)
-        return moment.astimezone(UTC), int(last)
+        return moment.astimezone(UTC), as_id(int(last))
     except (ValueError, binascii.Error, OverflowError):
         raise DialogueError("This page of the list cannot be found. Go back to its beginning.") from None

@@ -12,7 +12,7 @@ from db import workspace as workspace_rows
 from db.engine import Transaction
 from dialogue import audit, platforms
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
-from dialogue.text import counted, shortened
+from dialogue.text import as_id, counted, shortened
 from listeners.base import clean
 
 MAX_MEMO = 2_000
@@ -181,7 +181,7 @@ def _guarded(tx: Transaction, *person_ids: int) -> str | None:
 
 
 def _found(tx: Transaction, person_id: int) -> rows.PersonRow:
-    found = rows.get(tx, person_id)
+    found = rows.get(tx, as_id(person_id))
     if found is None:
         raise Missing("This person is not here any more.")
     return found

@@ -26,6 +26,7 @@ from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
 from dialogue import answering, audit, platforms, points
 from dialogue.context import SYSTEM, Actor, Context, DialogueError, Missing, Role, Stale, require
+from dialogue.text import as_id
 from listeners.base import (
     Absent,
     CannotTell,
@@ -44,6 +45,7 @@ MAX_TRIES = 6
 MAX_LOOKS = 6
 """Times to look for a reply whose outcome is unknown, before a person is asked."""
 MAX_TEXT = 20_000
+MAX_URL = 2_000
 FIRST_BACK_OFF = 30.0
 LONGEST_BACK_OFF = 3_600.0
 """Seconds; doubled from the first to the longest unless the platform names its own."""
@@ -95,6 +97,7 @@ def save_draft(
 ) -> ReplyView:
     """Keeps what has been typed. Raises Stale when the reply with this key has left the composer already."""
     require(actor, Role.RESPONDER)
+    _check_key(draft_key)
     text = _bounded(text)
     with ctx.database.transaction() as tx:
         conversation = _conversation(tx, conversation_id)
@@ -120,6 +123,7 @@ def send(
     actor saw it. Raises Stale when somebody has spoken since, DialogueError for a text that cannot be sent.
     """
     require(actor, Role.RESPONDER)
+    _check_key(draft_key)
     text = _bounded(text).strip()
     with ctx.database.reading() as tx:
         conversation = _conversation(tx, conversation_id)
@@ -222,9 +226,11 @@ def hand_off(ctx: Context, actor: Actor, reply_id: int) -> ReplyView:
 
 def mark_handed_off(ctx: Context, actor: Actor, reply_id: int, url: str | None = None) -> ReplyView:
     """A person has sent it by hand; `url` is where it stands, if they say."""
-    url = (url or "").strip() or None
-    if url is not None and not url.lower().startswith(("http://", "https://")):
-        raise DialogueError("The address of the answer must begin with http:// or https://.")
+    url = clean(url or "").strip() or None
+    if url is not None and (len(url) > MAX_URL or not url.lower().startswith(("http://", "https://"))):
+        raise DialogueError(
+            f"The address of the answer begins with http:// or https:// and has at most {MAX_URL:,} signs."
+        )
     return _arrived(ctx, actor, reply_id, "marked as sent", of=("hand_off", "failed"), state="handed_off", sent_url=url)
 
 
@@ -571,7 +577,7 @@ def _answered_mention(tx: Transaction, conversation: ConversationRow, mention_id
 
 
 def _found(tx: Transaction, reply_id: int) -> rows.ReplyRow:
-    reply = rows.get(tx, reply_id)
+    reply = rows.get(tx, as_id(reply_id))
     if reply is None:
         raise Missing("This reply is not here any more.")
     return reply
@@ -587,8 +593,6 @@ def _add(
     draft_key: str,
     made_by: str,
 ) -> int:
-    if not 1 <= len(draft_key) <= 200:
-        raise DialogueError("A draft needs a key of 1 to 200 characters.")
     return rows.add(
         tx,
         ctx.clock(),
@@ -601,6 +605,11 @@ def _add(
         made_by=made_by,
         sample=conversation.sample,
     )
+
+
+def _check_key(draft_key: str) -> None:
+    if not 1 <= len(draft_key) <= 200 or not draft_key.isprintable():
+        raise DialogueError("A draft needs a key of 1 to 200 printable characters.")
 
 
 def _bounded(text: str) -> str:

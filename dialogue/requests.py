@@ -19,7 +19,7 @@ from db.engine import Transaction
 from db.requests import RequestRow
 from dialogue import audit, points
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Role
-from listeners.base import ListeningError, Terminal
+from listeners.base import ListeningError, Terminal, clean
 
 LEASE = timedelta(seconds=60)
 TAKES = 5
@@ -164,12 +164,12 @@ def _outcome(ctx: Context, held: RequestRow) -> dict[str, Any]:
         log.exception("Request %d (%s) failed in a way nobody foresaw", held.id, held.kind)
         words = f"This failed in a way nobody foresaw ({type(error).__name__}: {str(error)[:200]})."
         return _failed(words, "Report it with the worker's log.")
-    words = str(result.pop("words", "Done."))
+    words = clean(str(result.pop("words", "Done.")))[:1_000]
     return {"state": "done", "words": words, "result": result, "error": "", "what_to_do": ""}
 
 
 def _failed(error: str, what_to_do: str) -> dict[str, Any]:
-    return {"state": "failed", "error": error[:1_000], "what_to_do": what_to_do[:1_000]}
+    return {"state": "failed", "error": clean(error)[:1_000], "what_to_do": clean(what_to_do)[:1_000]}
 
 
 def _handler(kind: str) -> Handler:

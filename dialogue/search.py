@@ -11,6 +11,7 @@ author:jane  lang:de      who wrote it, in which language
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any, cast
 
@@ -24,6 +25,9 @@ MAX_LENGTH = 500
 """Characters of a query."""
 MAX_TERMS = 30
 """Words, phrases and fields in a query."""
+
+_UNSEARCHABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+"""What no database keeps, so that no mention has it; each becomes a blank, and positions stay true."""
 
 _GRAMMAR = r"""
 start: either
@@ -56,6 +60,7 @@ class SearchError(DialogueError):
 
 def parse(query: str) -> tree.Node | None:
     """The query as a tree; None for an empty one. Raises SearchError."""
+    query = _UNSEARCHABLE.sub(" ", query)
     if not query.strip():
         return None
     if len(query) > MAX_LENGTH:

@@ -22,7 +22,7 @@ from dialogue.collecting import (
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.requests import Progress
 from listeners import registry
-from listeners.base import Answering, Capability, Health, Post, Query, Terminal
+from listeners.base import Answering, Capability, Health, Post, Query, Terminal, clean
 
 FASTEST_POLL = 5
 """Seconds."""
@@ -303,7 +303,7 @@ def _checked_query(platform: str, query: str, mode: str) -> tuple[Capability, st
     found = next((one for one in capability.modes if one.name == mode), None)
     if found is None:
         raise DialogueError(f"{capability.title} cannot listen in the way '{mode[:50]}'.")
-    query = " ".join(query.replace("\x00", "").split()) if found.query_label else ""
+    query = " ".join(clean(query).split()) if found.query_label else ""
     if found.query_label and not query:
         raise DialogueError(f"{found.query_label}: say what to listen for.")
     if len(query) > 1_000:
@@ -350,7 +350,7 @@ def _check_it_opens(ctx: Context, platform: str, account: AccountRow | None, opt
 
 
 def _label(label: str, otherwise: str) -> str:
-    tidy = " ".join(label.replace("\x00", "").split()) or otherwise
+    tidy = " ".join(clean(label).split()) or otherwise
     return tidy[:100]
 
 
@@ -568,7 +568,7 @@ def account_test(ctx: Context, payload: dict[str, Any], progress: Progress) -> d
         if health.account is not None:
             who = {"handle": health.account.handle, "external_id": health.account.id}
             forgetting.mark_ours(tx, account.platform, health.account.id, now)
-        rows.account_checked(tx, account.id, now, health.ok, health.words[:500], **who)
+        rows.account_checked(tx, account.id, now, health.ok, clean(health.words)[:500], **who)
         workspace.bump(tx)
     if not health.ok:
         raise DialogueError(health.words)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def as_id(number: int) -> int:
+    """The number if it can be a row's id, else 0, which no row has: an address bar may hold any number."""
+    return number if 0 < number < 2**31 else 0
+
+
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th, 11th, 21st."""
     ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -22,14 +22,14 @@ from db import mentions, sources, workspace
 from db import requests as request_rows
 from db import uploads as rows
 from db.engine import Transaction
-from db.sources import PageCount, SourceRow
+from db.sources import SourceRow
 from db.uploads import UploadRow
 from dialogue import audit, points
-from dialogue.collecting import LEASE, LostLease, as_mention
+from dialogue.collecting import LEASE, LostLease, as_mention, counted
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.requests import Progress, Stopped
 from listeners import files
-from listeners.base import ListeningError, Page, Rejected, Terminal
+from listeners.base import ListeningError, Page, Rejected, Terminal, clean
 
 LARGEST = 2 * 1024**3
 """Bytes of one file."""
@@ -164,7 +164,7 @@ def start_import(ctx: Context, actor: Actor, upload_id: str, mapping: Mapping[st
             return int(earlier.options["request"])
         source_id = sources.add(
             tx, now, platform=files.CAPABILITY.platform, mode=files.CAPABILITY.default_mode, query=upload.name,
-            label=" ".join(label.split())[:100] or upload.name,
+            label=" ".join(clean(label).split())[:100] or upload.name,
         )  # fmt: skip
         payload = {"source_id": source_id, "upload_id": upload_id, "mapping": dict(mapping)}
         request_id = request_rows.add(tx, "import", payload, actor.user_id, now)
@@ -246,10 +246,7 @@ class _Import:
                 "rejected": self.result["rejected"] + len(page.rejected),
                 "report": length,
             }
-            shown = tuple({"where": one.where[:200], "reason": one.reason[:500]} for one in page.rejected[:20])
-            sources.count_page(
-                tx, self.run_id, PageCount(stored.new, stored.edited, stored.seen, len(page.rejected), shown)
-            )
+            sources.count_page(tx, self.run_id, counted(stored, page))
             sources.change(tx, self.source.id, cursor=page.cursor, lease_until=now + LEASE)
             self.result, before = result, self.result
             try:

@@ -141,6 +141,32 @@ def test_a_filter_that_many_pass_finds_the_same_as_one_that_few_pass(
     assert ids(three, **given) == looked_up != []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"topics": ("\x00", "\ud800")},
+        {"sentiment": ("\x00",)},
+        {"intent": ("\udfff",)},
+        {"source_id": 10**30},
+        {"source_id": -1},
+        {"assignee": 10**30},
+        {"state": "\x00"},
+        {"search": "no\x00thing \ud800here"},
+    ],
+)
+def test_an_address_bar_may_hold_anything(three: World, given: dict[str, Any]) -> None:
+    assert ids(three, **given) == []
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**30])
+def test_an_address_bar_may_name_any_number(three: World, number: int) -> None:
+    for look_up in (conversations.open_, people.person, feedback.item):
+        with pytest.raises(Missing):
+            look_up(three.ctx, three.bo, number)
+    with pytest.raises(Missing):
+        inbox.close(three.ctx, three.bo, [number])
+
+
 def test_a_filter_speaks_of_the_newest_mention(world: World) -> None:
     world.says("p1", "Terrible")
     tag(world.ctx, said("negative", "complaint", "Delivery"))

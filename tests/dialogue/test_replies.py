@@ -229,6 +229,16 @@ def test_only_a_responder_sends_and_only_an_approver_approves(world: World) -> N
         replies.undo(world.ctx, world.bo, 4711)
 
 
+@pytest.mark.parametrize("key", ["", "x" * 201, "\x00", "\ud800", "a\nb"])
+def test_a_key_that_no_database_keeps_is_refused(world: World, key: str) -> None:
+    conversation = world.says("p1")
+    with pytest.raises(DialogueError, match="key of 1 to 200"):
+        replies.save_draft(world.ctx, world.bo, conversation, None, "Hello", key)
+    with pytest.raises(DialogueError, match="key of 1 to 200"):
+        replies.send(world.ctx, world.bo, conversation, None, "Hello", key, 1)
+    assert look(world.ctx, "SELECT count(*) FROM replies") == [(0,)]
+
+
 def test_every_change_that_a_person_makes_is_audited(world: World) -> None:
     world.connects()
     reply = world.sends(world.says("p1"))

@@ -124,6 +124,8 @@ def found(world: World, query: str) -> set[str]:
         ("lang:de", {"p3"}),
         ("parcel lang:en", {"p1", "p2"}),
         ("author:nobody", set()),
+        ("late\x00refund", {"p1"}),
+        ("\ud800late", {"p1"}),
     ],
 )
 def test_it_finds_what_it_says(threads: World, query: str, expected: set[str]) -> None:

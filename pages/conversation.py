@@ -48,6 +48,12 @@ def load_items(scope: context.Scope, _ctx: Context, _person: Actor) -> dict[int,
     return {item.id: f"{item.title} ({name})" for name, items in board.items() for item in items}
 
 
+@st.cache_data(ttl=60, max_entries=100, show_spinner=False)
+def load_same(scope: context.Scope, person_id: int, _ctx: Context, _person: Actor) -> people.PersonView:
+    """Who may be the same person, and who was found to be."""
+    return people.person(_ctx, _person, person_id)
+
+
 def load(person: Actor, conversation_id: int) -> conversations.ConversationView:
     """The conversation for `person`, now."""
     return load_view(context.scope(person), conversation_id, context.ctx(), person)
@@ -501,8 +507,8 @@ def _handed_off(reply_id: int, url_key: str) -> None:
 # Beside ---------------------------------------------------------------------------------------------------------------
 
 
-def show_person(panel: conversations.PersonPanel, view_id: int, now: datetime, reader: tzinfo) -> None:
-    """What is worth remembering, who this is, and everything they said before."""
+def show_person(panel: conversations.PersonPanel, now: datetime, reader: tzinfo) -> None:
+    """What is worth remembering, and who this is."""
     if panel.worth_remembering:
         with st.container(border=True, key="remember", gap="xsmall"):
             st.markdown(":violet[:material/history: **Worth remembering**]")
@@ -515,7 +521,46 @@ def show_person(panel: conversations.PersonPanel, view_id: int, now: datetime, r
             st.caption(f"[{name}]({link_target(url)})" if url and link_target(url) else name)
         st.caption(person_words(panel, now, reader))
         show_memo(panel)
-    show_history(panel, view_id, now, reader)
+
+
+def show_same(view: people.PersonView) -> None:
+    """Who may be the same person, with the evidence: a person decides, and may take it back."""
+    person_id = view.panel.person_id
+    if person_id is None or not (view.suggestions or view.merges) or not context.may(Role.RESPONDER):
+        return
+    with st.container(border=True, key="same-person", gap="xsmall"):
+        for one in view.suggestions[:3]:
+            words = f"Same person as **{text.plain(one.handle, 80)}** on {text.plain(one.platform_title, 40)}?"
+            st.markdown(f"{words}  \n{look.small(one.evidence)}")
+            st.button(
+                "They are the same",
+                key=f"merge_{one.person_id}",
+                icon=":material/merge:",
+                on_click=_merge,
+                args=(person_id, one.person_id, one.evidence),
+            )
+        for one in view.merges:
+            with st.container(horizontal=True, vertical_alignment="center", key=f"merged-{one.merge_id}"):
+                st.markdown(look.small(f"Also known as {one.name}"))
+                st.button(
+                    "Not the same",
+                    key=f"unmerge_{one.merge_id}",
+                    type="tertiary",
+                    on_click=_unmerge,
+                    args=(one.merge_id,),
+                )
+
+
+def _merge(into: int, absorbed: int, evidence: str) -> None:
+    with look.telling_errors_later():
+        people.merge(context.ctx(), context.actor(), into, absorbed, evidence)
+        state.tell("One person from now on; it can be taken back beside the conversation.")
+
+
+def _unmerge(merge_id: int) -> None:
+    with look.telling_errors_later():
+        people.unmerge(context.ctx(), context.actor(), merge_id)
+        state.tell("Two people again.")
 
 
 def link_target(url: str) -> str:
@@ -734,7 +779,10 @@ def main() -> None:
             show_thread(view, now, reader, facets.topics)
             show_composer(view)
         with beside:
-            show_person(view.person, view.id, now, reader)
+            show_person(view.person, now, reader)
+            if view.person.person_id is not None:
+                show_same(load_same(context.scope(person), view.person.person_id, context.ctx(), person))
+            show_history(view.person, view.id, now, reader)
         carry = state.opened("carry")
         if carry is not None:
             show_carry(*carry, load_items(context.scope(person), context.ctx(), person))

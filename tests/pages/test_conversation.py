@@ -211,3 +211,21 @@ def test_a_conversation_that_is_gone_says_so(ctx: Context, open_page: Opened) ->
 def test_an_address_that_makes_no_sense_opens_nothing(ctx: Context, open_page: Opened) -> None:
     app = open_page("conversation", conversation="' OR 1=1")
     assert "No conversation is open" in shown(app)
+
+
+def test_two_handles_are_one_person_only_when_somebody_says_so_and_can_be_parted(
+    ctx: Context, open_page: Opened
+) -> None:
+    now = ctx.clock()
+    world.says(ctx, world.post(1, "On the feed", posted_at=now, author_id="a", author_handle="joberg"))
+    other = world.post(
+        2, "On the network", posted_at=now, platform="bluesky", author_id="did:b", author_handle="joberg"
+    )
+    world.says(ctx, other)
+    app = open_page("conversation", conversation="1")
+    merge = next(button for button in app.button if button.label == "They are the same")
+    assert "The same handle" in shown(app)
+    merge.click().run()
+    assert "On the network" in shown(app)
+    next(button for button in app.button if button.label == "Not the same").click().run()
+    assert "On the network" not in shown(app)

@@ -69,7 +69,7 @@ def check_topics(topics: Sequence[Topic]) -> None:
 def open_analyser(
     topics: Sequence[Topic] | None = None, *, threads: int | None = None, name: str = BUILT_IN
 ) -> Analyser:
-    """Opens an analyser, which takes about a second and 150 MB; keep it and share it between threads.
+    """Opens an analyser, which takes about a second and, once it reads, 230 MB; keep it and share it between threads.
 
     topics: the taxonomy; None takes `default_topics()`, an empty one tags no topics.
     threads: processor threads for one pass; None takes one per core.

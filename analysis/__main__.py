@@ -15,7 +15,10 @@ from analysis import Analyser, AnalysisError, Tags, load_topics, open_analyser
 CHUNK = 512
 """Lines read before they are tagged: enough to sort by length, few enough to hold."""
 
-LONGEST_LINE = 65_536
+CHUNK_CHARACTERS = 4_000_000
+"""A chunk of long lines ends here instead, so that memory stays bounded."""
+
+LONGEST_LINE = 1_048_576
 """Bytes kept of one line. Only the first 2,000 characters are tagged; a line without end must not fill the memory."""
 
 
@@ -56,10 +59,13 @@ def tag(source: BinaryIO, target: BinaryIO, analyser: Analyser) -> None:
         target.flush()
         waiting.clear()
 
+    characters = 0
     for line in lines(source):
         waiting.append(line)
-        if len(waiting) == CHUNK:
+        characters += len(line)
+        if len(waiting) == CHUNK or characters >= CHUNK_CHARACTERS:
             write()
+            characters = 0
     write()
 
 

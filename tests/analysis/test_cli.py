@@ -33,6 +33,7 @@ def test_a_line_in_an_object_out(tmp_path: Path) -> None:
     ]
     assert found[0]["sentiment"]["label"] == "positive"
     assert found[2]["topics"][0]["name"] == "Delivery"
+    assert found[5]["text"] == "x" * 200_000
     assert found[-1]["text"] == "no newline at the end"
     assert list(found[1]) == ["text", "language", "sentiment", "intent", "topics", "model"]
     assert found[1] | {"model": ""} == {
@@ -48,6 +49,13 @@ def test_input_and_topics_from_files(tmp_path: Path) -> None:
     answer = run("--input", str(source), "--topics", str(topics))
     assert answer.returncode == 0
     assert [topic["name"] for topic in json.loads(answer.stdout)["topics"]] == ["Brakes"]
+
+
+def test_a_line_without_end_is_cut_and_the_next_one_is_read() -> None:
+    answer = run(given=b"y" * 3_000_000 + b"\nthe next line\n")
+    first, second = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert first["text"] == "y" * 1_048_576
+    assert second["text"] == "the next line"
 
 
 def test_nothing_in_nothing_out() -> None:

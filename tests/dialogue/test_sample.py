@@ -93,6 +93,7 @@ def test_an_answer_to_it_goes_nowhere_and_says_so(ctx: Context, colleague: Actor
     load(ctx, colleague)
     card = inbox.page(ctx, colleague, inbox.Filters(view="needs_answer"), limit=1).cards[0]
     thread = conversations.open_(ctx, colleague, card.conversation_id)
+    assert card.mention_id is not None
     sent = replies.send(ctx, colleague, thread.id, card.mention_id, "Thank you!", "key", thread.version)
     clock.forward(minutes=1)
     replies.deliver(ctx, sent.id)
@@ -105,6 +106,7 @@ def test_it_goes_without_a_trace(any_ctx: Context, colleague: Actor, clock: Any)
     before = everything(any_ctx)
     load(any_ctx, colleague)
     card = inbox.page(any_ctx, colleague, inbox.Filters(view="needs_answer"), limit=1).cards[0]
+    assert card.mention_id is not None
     inbox.correct(any_ctx, colleague, card.mention_id, "sentiment", "positive")
     inbox.mark_seen(any_ctx, colleague, card.conversation_id, card.version)
     feedback.add(any_ctx, colleague, "A need of theirs", "need", card.mention_id)

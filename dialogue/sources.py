@@ -20,6 +20,7 @@ from dialogue.collecting import (
     open_listener,
 )
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
+from dialogue.privacy import LOOKS
 from dialogue.requests import Progress
 from listeners import registry
 from listeners.base import Answering, Capability, Health, Post, Query, Terminal, clean
@@ -272,7 +273,9 @@ def add(
     chosen = _checked_options(platform, options or {})
     now = ctx.clock()
     every = int(chosen.get(POLL_SECONDS, capability.poll_every.total_seconds()))
-    recheck = capability.recheck_every.total_seconds() if capability.recheck_every else None
+    recheck = capability.recheck_every
+    if recheck is not None:
+        recheck = timedelta(seconds=int(chosen.get(RECHECK_SECONDS, recheck.total_seconds())))
     with ctx.database.transaction() as tx:
         account = _account_for(tx, capability, account_id)
         _check_it_opens(ctx, platform, account, chosen)
@@ -287,7 +290,7 @@ def add(
             options=chosen,
             poll_seconds=max(every, FASTEST_POLL),
             next_run_at=now,
-            recheck_at=None if recheck is None else now + timedelta(seconds=int(chosen.get(RECHECK_SECONDS, recheck))),
+            recheck_at=None if recheck is None else now + recheck / LOOKS,
         )
         audit.record(tx, ctx, actor, "added", "source", source_id, platform=platform, query=query)
         workspace.bump(tx)

@@ -1,7 +1,8 @@
 """Forgetting: what was deleted at its source, or is past retention, goes from here with all that was derived from it.
 
 Each platform that can be asked has a re-check interval. What is shown or new is asked about once an interval, newest
-first; everything else once a day.
+first; everything else once a day. A source is looked at several times an interval, and each time asked about what comes
+due before the next look, so that no mention waits longer than its interval.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from listeners import registry
 from listeners.base import Deletes, ListeningError, Terminal, Transient
 
 NEW = timedelta(days=7)
+LOOKS = 4
+"""Looks an interval at what is due."""
+DAY = timedelta(days=1)
 REST = timedelta(hours=20)
 """How often what is neither shown nor new is asked about: within a day, with time to spare for a long run."""
 ASKED_AT_ONCE = 100
@@ -54,7 +58,7 @@ def recheck(ctx: Context, source_id: int) -> int | None:
     try:
         if every is not None:
             gone, more = _ask(ctx, source, account, every)
-            wait = timedelta(0) if more else every
+            wait = timedelta(0) if more else every / LOOKS
     except Transient as error:
         wait = timedelta(seconds=back_off(0) if error.retry_after is None else max(error.retry_after, 1.0))
         log.info("What still stands at source %d (%s) is asked later: %s", source.id, source.platform, error)
@@ -83,12 +87,12 @@ def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: tim
     listener = open_listener(ctx, source.platform, account, source.options)
     if not isinstance(listener, Deletes):
         return 0, False
-    gone = 0
+    gone, look = 0, every / LOOKS
+    due = every - look
+    rest = max(due, min(REST, DAY - look))
     for _ in range(ASKED_A_RUN):
         with ctx.database.reading() as tx:
-            batch = forgetting.to_check(
-                tx, source.id, ctx.clock(), every, ASKED_AT_ONCE, recent=NEW, rest=max(REST, every)
-            )
+            batch = forgetting.to_check(tx, source.id, ctx.clock(), due, ASKED_AT_ONCE, recent=NEW, rest=rest)
         if not batch:
             return gone, False
         answers = listener.still_there([one.external_id for one in batch])

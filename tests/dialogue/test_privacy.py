@@ -50,6 +50,28 @@ def test_what_is_gone_there_is_gone_here_after_one_interval(
     assert recheck(any_ctx, source_id) == 0
 
 
+@pytest.mark.parametrize("deleted_after", [1, 14, 16, 59])
+def test_nothing_waits_longer_than_one_interval(
+    ctx: Context, forum: FakePlatform, clock: Clock, deleted_after: int
+) -> None:
+    """Whenever a post was collected, and whenever it is deleted then."""
+    source_id = add_source(ctx, query="hinge", next_run_at=clock(), recheck_at=clock() + timedelta(minutes=15))
+    clock.forward(minutes=10)
+    forum.posts(1)
+    collect(ctx, source_id)
+    standing, waited = {"p1"}, 0
+    for minute in range(1, 121):
+        clock.forward(minutes=1)
+        if minute == deleted_after:
+            forum.deletes("p1")
+        if privacy.due(ctx):
+            recheck(ctx, source_id)
+        standing = set(_left(ctx))
+        waited += bool(standing) and minute > deleted_after
+    assert standing == set()
+    assert waited <= 60, "minutes; the forum's interval is an hour"
+
+
 def test_what_was_forgotten_is_not_collected_again(
     any_ctx: Context, source_id: int, forum: FakePlatform, clock: Clock
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from db import rollups, workspace
 from db.engine import Transaction
 from db.mentions import buried_as
-from db.sql import chunks, insert, table
+from db.sql import chunks, insert, one_at_a_time, table
 from db.tables import (
     Conversation,
     EffectiveTag,
@@ -58,6 +58,7 @@ def forget(
     Identities and people who have nothing left go too. What was sent stays, without what it answered. With `digest` a
     tombstone stops a refetch; None leaves none, so that the mention may be collected again. Returns how many went.
     """
+    one_at_a_time(tx)
     rows = _rows(tx, sorted(set(mention_ids)))
     if not rows:
         return 0
@@ -174,6 +175,7 @@ def _refreshed(row: Any, latest: Any, count: int) -> dict[str, Any]:
 
 def mark_ours(tx: Transaction, platform: str, author_id: str, now: datetime) -> None:
     """Says that an author is one of our own accounts, also of what was collected before we knew."""
+    one_at_a_time(tx)
     identity = tx.connection.execute(
         select(_identities.c.id).where(_identities.c.platform == platform, _identities.c.external_id == author_id)
     ).scalar()

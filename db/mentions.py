@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 
 from db import rollups, workspace
 from db.engine import Transaction
-from db.sql import advisory_lock, chunks, insert_many, reserve, table
+from db.sql import chunks, insert_many, one_at_a_time, reserve, table
 from db.tables import (
     Conversation,
     EffectiveTag,
@@ -117,12 +117,12 @@ def upsert(
     Reading a post again is harmless: it is known by platform and external_id. Posts may come in any order; an answer
     and its thread's first post end in one conversation whichever comes first. `digest` is the secret key's.
     """
+    one_at_a_time(tx)
     by_platform: defaultdict[str, dict[str, NewMention]] = defaultdict(dict)
     for post in posts:
         by_platform[post.platform][post.external_id] = post
     stored = Stored()
     for platform, page in sorted(by_platform.items()):
-        advisory_lock(tx, f"ingest {platform}")
         stored += _Page(tx, platform, page, now, source_id, sample).store(digest)
     if stored.new or stored.edited:
         workspace.bump(tx)

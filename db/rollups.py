@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import String, bindparam, cast, delete, func, literal, select, update
 
 from db.engine import Transaction
-from db.sql import advisory_lock, chunks, insert, table
+from db.sql import chunks, insert, one_at_a_time, table
 from db.tables import EffectiveTag, Mention, MentionSource, MentionTopic, Rollup
 
 Key: TypeAlias = tuple[date, str, str, str]
@@ -28,32 +28,19 @@ _effective = table(EffectiveTag)
 _mentions = table(Mention)
 _topics = table(MentionTopic)
 _sources = table(MentionSource)
-_LOCK = "rollups"
 
 
 @contextmanager
 def kept(tx: Transaction, mention_ids: Iterable[int]) -> Iterator[None]:
-    """Keeps the rollups exact over whatever the block does to these mentions, their tags, topics and sources.
-
-    On PostgreSQL the mentions are locked meanwhile, in the order of their ids.
-    """
+    """Keeps the rollups exact over whatever the block does to these mentions, their tags, topics and sources."""
+    one_at_a_time(tx)
     ids = sorted(set(mention_ids))
-    _lock(tx, ids)
     before = contribution(tx, ids)
     yield
     tx.session.flush()
     after = contribution(tx, ids)
     after.subtract(before)
     _add(tx, after)
-
-
-def _lock(tx: Transaction, ids: Sequence[int]) -> None:
-    if tx.on_sqlite:
-        return
-    advisory_lock(tx, _LOCK, shared=True)
-    for some in chunks(ids):
-        query = select(_mentions.c.id).where(_mentions.c.id.in_(some)).order_by(_mentions.c.id).with_for_update()
-        tx.connection.execute(query).all()
 
 
 def contribution(tx: Transaction, ids: Sequence[int]) -> Counts:
@@ -82,7 +69,6 @@ def contribution(tx: Transaction, ids: Sequence[int]) -> Counts:
 
 
 def _add(tx: Transaction, changes: Counts) -> None:
-    # In one order everywhere, so that two transactions on PostgreSQL never wait for each other.
     changed = [(*key, change) for key, change in sorted(changes.items()) if change]
     if not changed:
         return
@@ -122,7 +108,7 @@ def counts(tx: Transaction) -> Counts:
 
 def recount(tx: Transaction, zone: str) -> None:
     """Counts everything anew, by days of `zone`: after the workspace's time zone was changed."""
-    advisory_lock(tx, _LOCK)
+    one_at_a_time(tx)
     _set_days(tx, ZoneInfo(zone))
     tx.connection.execute(delete(_rollups))
     base = _effective.join(_mentions, _mentions.c.id == _effective.c.mention_id)

@@ -97,8 +97,16 @@ def reserve(tx: Transaction, of: Table, count: int) -> list[int]:
     return list(tx.connection.execute(numbers, {"t": of.name, "n": count}).scalars())
 
 
-def advisory_lock(tx: Transaction, name: str, *, shared: bool = False) -> None:
+def advisory_lock(tx: Transaction, name: str) -> None:
     """On PostgreSQL waits until no other transaction holds the lock called `name`; SQLite has one writer anyway."""
     if not tx.on_sqlite:
-        suffix = "_shared" if shared else ""
-        tx.connection.execute(text(f"SELECT pg_advisory_xact_lock{suffix}(hashtext(:name))"), {"name": name})
+        tx.connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
+def one_at_a_time(tx: Transaction) -> None:
+    """Waits until no other transaction changes mentions or what is derived from them.
+
+    A page touches people, conversations, tags and counts that other pages touch too, in whatever order they come: with
+    row locks alone two workers deadlock. What takes long, platforms and the model, is outside of these transactions.
+    """
+    advisory_lock(tx, "mentions")

@@ -92,6 +92,10 @@ class FakePlatform:
         """The token is not good any more."""
         self._always(Terminal("The forum refused the token (401).", "Enter a new token."))
 
+    def refuses_with(self, words: str) -> None:
+        """It refuses in its own words."""
+        self._always(Terminal(words, words))
+
     def has_a_bug(self) -> None:
         """The listener itself fails."""
         self._always(KeyError("author"))

@@ -250,3 +250,22 @@ def test_sample_sources_are_never_asked(ctx: Context, forum: FakePlatform) -> No
     assert collecting.due(ctx) == []
     assert collect(ctx, source_id) is None
     assert forum.asked == []
+
+
+HOSTILE = "\x00<script>\ud800 =cmd|' /C calc'!A0 " + "x" * 100_000
+
+
+def test_hostile_words_of_a_platform_are_kept_bounded(any_ctx: Context, forum: FakePlatform, clock: Clock) -> None:
+    forum.posts(1)
+    forum.unreadable = [HOSTILE]
+    source_id = _source(any_ctx)
+    assert collect(any_ctx, source_id) == "ok"
+    with any_ctx.database.reading() as tx:
+        (run,) = rows.runs(tx, source_id, 1)
+    assert run.rejections[0]["reason"].startswith("<script>")
+    assert len(run.rejections[0]["reason"]) == 500
+    forum.refuses_with(HOSTILE)
+    clock.forward(hours=1)
+    assert collect(any_ctx, source_id) == "terminal"
+    ((error, what_to_do),) = look(any_ctx, "SELECT last_error, what_to_do FROM sources")
+    assert len(error) == len(what_to_do) == 1_000

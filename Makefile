@@ -40,7 +40,7 @@ bench: dev  ## every benchmark against its baseline
 screens: dev  ## a picture of every page, in OUT
 	@$(BIN)/python -m tests.e2e.screens $(or $(OUT),screens)
 
-train: install  ## train the sentiment head again (installs torch; hours without a GPU)
+train: install  ## train the model again (installs torch; about an hour on two cores)
 	@$(BIN)/python -m pip install --quiet -r requirements-train.txt && $(BIN)/python -m analysis.train
 
 backup: install  ## copy the embedded database to FILE

@@ -40,6 +40,13 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
+class Platform:
+    """Posted on this platform, by its name such as bluesky."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     parts: tuple[Node, ...]
 
@@ -54,7 +61,7 @@ class Not:
     part: Node
 
 
-Node: TypeAlias = Words | Author | Language | All | Any_ | Not
+Node: TypeAlias = Words | Author | Language | Platform | All | Any_ | Not
 
 
 def matches(tx: Transaction, node: Node) -> ColumnElement[bool]:
@@ -80,6 +87,8 @@ class _Compiler:
             handle = node.handle.lstrip("@").lower()
             written = select(col(Identity.id)).where(func.lower(func.ltrim(Identity.handle, "@")) == handle)
             return func.coalesce(col(Mention.identity_id), 0).in_(written)
+        if isinstance(node, Platform):
+            return col(Mention.platform) == node.name.lower()
         spoken = select(col(EffectiveTag.mention_id)).where(col(EffectiveTag.language) == node.code.lower())
         return col(Mention.id).in_(spoken)
 

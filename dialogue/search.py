@@ -7,6 +7,7 @@ late OR lost              either; AND binds tighter than OR
 -refund, NOT refund       without the word
 (late OR lost) -refund    parentheses group
 author:jane  lang:de      who wrote it, in which language
+on:bluesky                where it was posted
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MAX_TERMS = 30
 _UNSEARCHABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """What no database keeps, so that no mention has it; each becomes a blank, and positions stay true."""
 
+_FIELDS = {"author": tree.Author, "lang": tree.Language, "on": tree.Platform}
+
 _GRAMMAR = r"""
 start: either
 ?either: both (OR both)*
@@ -43,7 +46,7 @@ OR.3: /OR(?=[\s(")]|$)/
 AND.3: /AND(?=[\s(")]|$)/
 NOT.3: /NOT(?=[\s(")]|$)/
 MINUS.3: /-(?=[^\s)\-])/
-FIELD.2: /(author|lang):("[^"]*"|[^\s()"]+)/i
+FIELD.2: /(author|lang|on):("[^"]*"|[^\s()"]+)/i
 PHRASE: /"[^"]*"/
 WORD: /[^\s()"\-][^\s()"]*/
 %ignore /\s+/
@@ -117,7 +120,7 @@ class _Builder(Transformer[Token, Any]):
         name, _, value = parts[0].partition(":")
         value = value.strip('"')
         self._count(parts[0])
-        return tree.Author(value) if name.lower() == "author" else tree.Language(value)
+        return _FIELDS[name.lower()](value)
 
     def _words(self, token: Token, words: str, prefix: bool) -> Any:
         self._count(token)

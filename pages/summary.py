@@ -178,14 +178,17 @@ def show_platforms(summary: measures.Summary) -> None:
                 help="The counts behind these charts",
             )
         if not summary.by_platform.empty:
-            titled = summary.by_platform.assign(
-                platform=[platforms.of(one).title for one in summary.by_platform["platform"]]
-            )
-            st.altair_chart(
+            names = {one: platforms.of(one).title for one in summary.by_platform["platform"]}
+            titled = summary.by_platform.replace({"platform": names})
+            event = st.altair_chart(
                 charts.by_key(titled, "platform", look.sentiment_colours()),
-                key="by_platform",
+                key=f"by_platform_{days()}_{visit()}",
+                on_select="rerun",
                 alt="Mentions by platform and mood",
             )
+            fields = charts.picked(event)
+            chosen = next((name for name, title in names.items() if title == fields.get("platform")), "")
+            drill_from(fields, Filters(view="all", search=f"on:{chosen}", day=(summary.first, summary.last)))
 
 
 def show_untagged(count: int) -> None:

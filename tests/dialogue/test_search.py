@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.search import All, Any_, Author, Language, Not, Words
+from db.search import All, Any_, Author, Language, Not, Platform, Words
 from dialogue.inbox import Filters, page
 from dialogue.search import MAX_LENGTH, MAX_TERMS, SearchError, parse
 from tests.dialogue.conversing import World
@@ -32,6 +32,7 @@ from tests.worlds import said, tag
         ("-(a OR b)", Not(Any_((Words("a"), Words("b"))))),
         ("author:@jane LANG:de", All((Author("@jane"), Language("de")))),
         ('author:"Jane Ö"', Author("Jane Ö")),
+        ("ON:bluesky", Platform("bluesky")),
         ("or ORANGE NOTE", All((Words("or"), Words("ORANGE"), Words("NOTE")))),
         ("https://a.example/b?c", Words("https://a.example/b?c")),
         ("c++", Words("c++")),
@@ -124,6 +125,8 @@ def found(world: World, query: str) -> set[str]:
         ("lang:de", {"p3"}),
         ("parcel lang:en", {"p1", "p2"}),
         ("author:nobody", set()),
+        ("on:Wall late", {"p1"}),
+        ("on:elsewhere", set()),
         ("late\x00refund", {"p1"}),
         ("\ud800late", {"p1"}),
     ],

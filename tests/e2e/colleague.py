@@ -175,6 +175,11 @@ class Colleague:
         """What was said in the open conversation, with all that stands below it."""
         return self.page.locator(".st-key-thread").get_by_test_id("stChatMessage").filter(has_text=text)
 
+    def follows(self, text: str, until: str, milliseconds: float = NEWS_PATIENCE) -> None:
+        """Watches our answer in the open conversation until it stands there once, and as it should."""
+        expect(self.message(text).filter(has_text=until)).to_be_visible(timeout=milliseconds)
+        expect(self.message(text)).to_have_count(1)
+
     def carries_in(self, text: str, title: str) -> None:
         """Adds what was said to the feedback board, as an idea."""
         page = self.page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dialogue import health, requests, start
-from dialogue.context import Context
+from dialogue import health, requests, sources, start
+from dialogue.context import SYSTEM, Context
 from dialogue.queue import HueyTriggers, make_huey
 from settings import Settings
 from tests.conftest import Clock
+from tests.worlds import look
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,8 +46,11 @@ class World:
 
     def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
-            "DATA_DIR": str(self.settings.data_dir), "DATABASE_URL": self.settings.database, "SECRET_KEY": "k" * 40,
-        }  # fmt: skip
+            "DATA_DIR": str(self.settings.data_dir),
+            "DATABASE_URL": self.settings.database,
+            "SECRET_KEY": "k" * 40,
+            "ALLOW_PRIVATE_HOSTS": "true",
+        }
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "worker.py"), *arguments], stdin=subprocess.PIPE, env=environment, cwd=ROOT
         )
@@ -104,6 +109,28 @@ def test_a_doubled_trigger_does_no_harm(world: World) -> None:
     _until(lambda: requests.get(world.ctx, request_id).state == "done")
     with world.ctx.database.reading() as tx:
         assert tx.connection.execute(text("SELECT fence FROM worker_requests")).scalar() == 1
+
+
+def test_a_second_signal_does_not_wait_for_a_platform_that_hangs(tmp_path: Path, sqlite_url: str) -> None:
+    world = World(tmp_path, sqlite_url)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as hangs:
+            address = f"http://127.0.0.1:{hangs.getsockname()[1]}/feed"
+            sources.add(world.ctx, SYSTEM, "feed", address, "", "Hangs", None)
+            worker = world.worker()
+            hangs.settimeout(40)
+            connection, _ = hangs.accept()
+            worker.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                worker.wait(2)
+            worker.send_signal(signal.SIGTERM)
+            asked = time.monotonic()
+            assert worker.wait(30) == 0
+            assert time.monotonic() - asked < 10, "the platform's own time-out is 20 seconds"
+            connection.close()
+        assert look(world.ctx, "SELECT state FROM sources") == [("active",)], "it is asked again once its lease is over"
+    finally:
+        world.end()
 
 
 def test_triggers_are_cheap(tmp_path: Path) -> None:

@@ -47,11 +47,9 @@ def show_top(board: Board) -> str | None:
     open_items = sum(len(items) for name, items in board.items() if name not in ("shipped", "declined"))
     left, right = st.columns([0.7, 0.3], vertical_alignment="center")
     with left:
-        look.heading(
-            "Feedback",
-            f"{text.counted(open_items, 'open item')}, backed by "
-            f"{text.counted(asked, 'person who asked', 'people who asked')}.",
-        )
+        backed = f"backed by {text.counted(asked, 'person who asked', 'people who asked')}"
+        words = f"{text.counted(open_items, 'open item')}, {backed}." if any(board.values()) else "What people need."
+        look.heading("Feedback", words)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         if context.may(Role.PRODUCT):
             st.button(

@@ -186,10 +186,9 @@ def csv_records(stream: BinaryIO, at: int, line: int, encoding: str, delimiter: 
         inside = _is_inside(first.text, delimiter, False)
         while inside and len(record) <= MAX_LINES_QUOTED and (following := next_line()) is not None:
             record.append(following)
-            inside = following.text is not None and _is_inside(following.text, delimiter, True)
-            if following.text is None:
-                inside = True
+            if following.text is None or _breaks_off(following.text, delimiter):
                 break
+            inside = _is_inside(following.text, delimiter, True)
         if inside:
             waiting.extendleft(reversed(record[1:]))
             reason = "has a quotation mark that is opened and never closed"
@@ -221,6 +220,15 @@ def _is_inside(text: str, delimiter: str, inside: bool) -> bool:
             inside = True
         at += 1
     return inside
+
+
+def _breaks_off(text: str, delimiter: str) -> bool:
+    """Whether the quotation mark that should end a field begun on an earlier line is followed by more words.
+
+    It is then the opening one of a later row: the earlier was never closed, and must not swallow the rows between.
+    """
+    end = text.replace('""', "  ").find('"')
+    return end >= 0 and text[end + 1 : end + 2] not in ("", delimiter)
 
 
 def detect_delimiter(stream: BinaryIO, encoding: Encoding) -> str:

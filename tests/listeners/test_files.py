@@ -237,6 +237,15 @@ def test_delimiters_are_recognised(upload: Path, delimiter: str, name: str) -> N
     assert name in files.preview(upload).format
 
 
+@pytest.mark.parametrize("quoted", [True, False])
+def test_rows_whose_quotation_mark_is_never_closed_swallow_no_others(upload: Path, quoted: bool) -> None:
+    good = b'"row %d","5"\n' if quoted else b"row %d,5\n"
+    rows = [b'"broken %d,5\n' % n if n % 30 == 7 else good % n for n in range(600)]
+    found = read(upload, b"text,stars\n" + b"".join(rows))
+    assert len(posts(found)) == 580
+    assert [where for where, _ in rejected(found)] == [f"line {n + 2}" for n in range(600) if n % 30 == 7]
+
+
 def test_a_quotation_mark_inside_a_cell_opens_nothing(upload: Path) -> None:
     found = posts(read(upload, b'text,n\n5" kettle,1\nsays "hi",2\n"3"" pipe",3\n'))
     assert [post.text for post in found] == ['5" kettle', 'says "hi"', '3" pipe']

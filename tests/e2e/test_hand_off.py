@@ -40,10 +40,11 @@ def test_a_mention_in_a_feed_is_answered_by_hand(feed: Feed, start: Started, com
     expect(composer.get_by_role("link", name="Open the post")).to_have_attribute("href", "https://workshop.example/1")
 
     # Done there by hand, it is marked here; what is no address is not taken for one.
+    ada.lets_it_settle()
     address = ada.page.get_by_label("Address of your answer there")
     address.fill("javascript:alert(1)")
     ada.page.get_by_role("button", name="Mark as sent").click()
-    expect(ada.page.get_by_text("must begin with http")).to_be_visible()
+    expect(ada.page.get_by_text("The address of the answer begins with")).to_be_visible()
     ada.lets_it_settle()
     address.fill("https://workshop.example/1#answer")
     ada.page.get_by_role("button", name="Mark as sent").click()

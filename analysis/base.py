@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+KNOWN_LANGUAGES = frozenset({"en"})
+"""ISO 639-1 codes of what the bundled model was shown to read; docs/model.md has its figures in other languages."""
+
 
 class Sentiment(StrEnum):
     """How the writer feels about what they write of."""

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from analysis.base import Intent, Sentiment
+from analysis.base import KNOWN_LANGUAGES, Intent, Sentiment
 from db import conversations as rows
 from db import inbox as lists
 from db import tags
@@ -62,7 +62,8 @@ class Filters:
 class Card:
     """One conversation of the list, spoken of by its newest mention. `text` is plain and at most 400 characters.
 
-    uncertain: the model was in doubt about the sentiment and nobody has corrected it. corrected: fields people set.
+    uncertain: the model was in doubt about the sentiment, or does not know the language, and nobody has corrected it.
+    corrected: fields people set.
     """
 
     conversation_id: int
@@ -343,6 +344,11 @@ def _cards(tx: Transaction, lines: Sequence[lists.Line]) -> tuple[Card, ...]:
     )
 
 
+def _is_foreign(language: str | None) -> bool:
+    """Whether the model was never shown to read this language. One that cannot be told may well be known."""
+    return language not in (None, "und") and language not in KNOWN_LANGUAGES
+
+
 def _card(
     line: lists.Line,
     topics: tuple[str, ...],
@@ -352,7 +358,8 @@ def _card(
 ) -> Card:
     platform = platforms.of(line.platform)
     answerable, note = platforms.answering(platform, connected=line.platform in connected, sample=line.sample)
-    uncertain = line.certainty is not None and line.certainty < UNCERTAIN_BELOW and "sentiment" not in corrected
+    doubtful = line.certainty is not None and (line.certainty < UNCERTAIN_BELOW or _is_foreign(line.language))
+    uncertain = doubtful and "sentiment" not in corrected
     return Card(
         conversation_id=line.conversation_id,
         version=line.version,

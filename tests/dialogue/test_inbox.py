@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -281,6 +282,15 @@ def test_uncertain_until_somebody_says(world: World) -> None:
     tag(world.ctx, said("negative"))  # 0.2 of 1
     assert cards(world)[0].uncertain
     inbox.correct(world.ctx, world.bo, 1, "sentiment", "negative")
+    assert not cards(world)[0].uncertain
+
+
+def test_tags_in_a_language_that_the_model_does_not_know_are_uncertain(world: World) -> None:
+    world.says("p1")
+    sure = replace(said("negative"), negative=0.9)
+    tag(world.ctx, replace(sure, language="fi"))
+    assert cards(world)[0].uncertain
+    inbox.correct(world.ctx, world.bo, 1, "language", "en")
     assert not cards(world)[0].uncertain
 
 

@@ -1,7 +1,7 @@
 """Screenshots of every page on the sample data, wide and on a phone, light and dark, to be looked at by a person.
 
-`python -m tests.e2e.screens FOLDER [page …]` starts Samtal on a free port with a data folder of its own, waits until the
-model has read the sample, and writes FOLDER/<page>-<wide|phone>-<light|dark>.png.
+`python -m tests.e2e.screens FOLDER [page …]` starts Samtal on a free port with a data folder of its own, waits until
+the model has read the sample, and writes FOLDER/<page>-<wide|phone>-<light|dark>.png.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ def _samtal(data: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     environment = os.environ | {"DATA_DIR": str(data), "PORT": str(port)}
     command = [sys.executable, "app.py"]
-    with (data / "log").open("wb") as log, subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-    ) as process:
+    with (
+        (data / "log").open("wb") as log,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True) as process,
+    ):
         try:
             _wait(lambda: process.poll() is None and _answers(port), 60, "Samtal did not start")
             yield f"http://127.0.0.1:{port}"

@@ -117,7 +117,8 @@ def main() -> None:
                 "name": "ingest_rate",
                 "value": round(value),
                 "unit": "rows/s",
-                "baseline": {"what": "sqlite3 upsert of the same rows into one table", "value": round(baseline)},
+                "baseline": round(baseline),
+                "baseline_name": "sqlite3 upsert of the same rows into one table",
                 "ratio": round(value / baseline, 3),
             }
         )

@@ -128,6 +128,7 @@ def measure(network: AtNetwork, folder: Path, wanted: argparse.Namespace) -> tup
         "value": round(median, 2),
         "unit": "s",
         "baseline": round(baseline, 2),
+        "baseline_name": "the network's own search",
         "ratio": round(median / baseline, 1),
         "posts": wanted.posts,
         "accounts": wanted.accounts,

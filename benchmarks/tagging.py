@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "threads": options.threads,
                 "rounds": options.rounds,
                 "same_label": round(agreement, 3) if agreement is not None else None,
-                "baseline_is": "transformers.pipeline, torch float32, batch 32, arrival order, sentiment only",
+                "baseline_name": "transformers.pipeline, torch float32, batch 32, arrival order, sentiment only",
             }
         )
     )

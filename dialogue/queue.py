@@ -187,7 +187,7 @@ def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | 
     `parent` is a file descriptor whose other end the parent process holds: when it closes, the worker stops as if it
     had been asked to.
     """
-    for noisy in ("huey", "huey.consumer"):
+    for noisy in ("huey", "huey.consumer", "httpx", "httpcore"):  # httpx would log every address with its query
         logging.getLogger(noisy).setLevel(logging.WARNING)
     Tasks(huey, ctx)
     consumer = _Consumer(

@@ -214,7 +214,7 @@ def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
         health = "problem" if row.failures >= 5 else "waiting"
         return health, f"{row.last_error} It is tried again by itself."
     if row.next_run_at is None:
-        return "listening", "Everything in it is here." if row.last_success_at else "It is being read."
+        return "listening", "It was read to its end." if row.last_success_at else "It is being read."
     late = now - row.next_run_at
     if late > max(timedelta(seconds=row.poll_seconds * QUIET_AFTER), timedelta(minutes=5)):
         return "quiet", "It should have been asked long ago: is a worker running?"

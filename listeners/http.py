@@ -272,6 +272,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def _duration(seconds: float) -> str:
+    if seconds >= 86_400:
+        return "a day or more"
     return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 

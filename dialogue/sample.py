@@ -64,14 +64,14 @@ def load(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str,
         if not understanding.understand(ctx):
             # Another worker holds what is left: it will be tagged without us.
             break
-    return {"mentions": total}
+    return {"words": "The sample data is loaded.", "mentions": total}
 
 
 def remove(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Takes the sample out, with all that hangs on it."""
     with ctx.database.transaction() as tx:
         gone = sample_rows.remove(tx, ctx.clock())
-    return {"mentions": gone}
+    return {"words": "The sample data is gone.", "mentions": gone}
 
 
 def _untagged(ctx: Context) -> int:

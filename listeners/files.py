@@ -12,7 +12,7 @@ import re
 from builtins import open as open_file
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -465,7 +465,7 @@ def _post(row: Mapping[str, str], number: int, reading: _Reading) -> Post:
     """Raises ValueError, of which ValidationError is one, with the field and what is wrong."""
     if not row["text"]:
         raise ValueError("has no text")
-    posted_at = _in_field("date", values.moment, row.get("posted_at"), day_first=reading.day_first, zone=reading.zone)
+    posted_at = _in_field("date", _past, row.get("posted_at"), day_first=reading.day_first, zone=reading.zone)
     rating = _in_field("rating", values.rating, row.get("rating"))
     return Post(
         platform=CAPABILITY.platform,
@@ -481,6 +481,14 @@ def _post(row: Mapping[str, str], number: int, reading: _Reading) -> Post:
         parent_id=_id(reading, row["parent_id"], number) if row.get("parent_id") else None,
         kind=reading.kind or (Kind.REVIEW if rating is not None else Kind.POST),
     )
+
+
+def _past(cell: str, *, day_first: bool, zone: tzinfo) -> datetime:
+    """The moment in a cell. A day ahead is let pass, since another time zone may be meant; later is a mistake."""
+    found = values.moment(cell, day_first=day_first, zone=zone)
+    if found > datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"{cell[:60]!r} lies in the future")
+    return found
 
 
 def _in_field(name: str, understand: Any, cell: str | None, **how: Any) -> Any:

@@ -188,7 +188,7 @@ def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
         parts.append(text.stars(item.rating))
     if item.edited:
         parts.append("edited")
-    if item.language and item.language != "en":
+    if item.language not in {None, "", "en", "und"}:
         parts.append(item.language)
     badge = " " + look.badge("sample", "gray", ":material/science:") if item.sample else ""
     return f"**{text.plain(item.author_name, 80)}** {look.grey(' · '.join(['', *parts]))}{badge}"
@@ -205,7 +205,7 @@ def show_item_tools(item: conversations.Item, topics: list[str]) -> None:
                 type="tertiary",
                 key=f"carry_{item.id}",
                 on_click=state.open_up,
-                args=("carry", (item.id, item.title or item.text)),
+                args=("carry", (item.id, item.text or item.title or "")),
             )
         if item.url:
             st.link_button(

@@ -21,6 +21,7 @@ EMPTY = {
     "all": "Nothing has been collected yet. Connect a source under **Sources**, or load sample data on **Summary**.",
 }
 NOBODY_FOUND = "No conversation matches these filters. Take one away, or clear them all."
+NOBODY_FOUND_HERE = f"{NOBODY_FOUND} Other conversations may match under *All*."
 EVERY_SECONDS = 10
 
 
@@ -204,7 +205,7 @@ def show_cards(model: Model, person: Actor) -> None:
     if not cards:
         filtered = model.filters != inbox.Filters(view=model.filters.view)
         if not model.problem:
-            look.nothing(NOBODY_FOUND if filtered else EMPTY[model.filters.view])
+            look.nothing(_nobody_found(model.filters.view) if filtered else EMPTY[model.filters.view])
         return
     ids = tuple(card.conversation_id for card in cards)
     if person.role >= Role.RESPONDER:
@@ -216,6 +217,10 @@ def show_cards(model: Model, person: Actor) -> None:
         for card in cards:
             show_card(card, ids, now, person, model.facets.topics, urgent=card.conversation_id == first_late)
     show_paging(model.page)
+
+
+def _nobody_found(view: str) -> str:
+    return NOBODY_FOUND if view == "all" else NOBODY_FOUND_HERE
 
 
 def show_bulk(ids: tuple[int, ...], model: Model) -> None:

@@ -206,8 +206,8 @@ def show_welcome(person: Actor) -> None:
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, key="welcome-source"):
         st.markdown(
-            "### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a name to listen for is "
-            "enough, and the first mentions appear within a minute."
+            "### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a feed's address or a "
+            "word to listen for is enough, and the first mentions appear within a minute."
         )
         st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
     with right, st.container(border=True, key="welcome-sample"):

@@ -91,6 +91,13 @@ def test_a_csv_row_becomes_a_post(upload: Path) -> None:
     assert second.rating == 4.0
 
 
+def test_a_date_in_the_future_is_rejected(upload: Path) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=12)
+    found = read(upload, f"text,date\nsoon,{soon.isoformat()}\nfar,2198-01-01\n".encode())
+    assert [post.text for post in posts(found)] == ["soon"], "a time of another zone may be half a day ahead"
+    assert rejected(found) == [("line 3", "date: '2198-01-01' lies in the future")]
+
+
 def test_a_json_line_becomes_a_post(upload: Path) -> None:
     mapping = {"text": "text", "posted_at": "created_at", "author": "user.name"}
     first, second = posts(read(upload, JSONL, mapping))

@@ -19,6 +19,7 @@ from db.tables import (
     Identity,
     Mention,
     MentionSource,
+    Merge,
     Person,
     Reply,
     Tombstone,
@@ -32,6 +33,7 @@ _identities = table(Identity)
 _people = table(Person)
 _conversations = table(Conversation)
 _links = table(MentionSource)
+_merges = table(Merge)
 _replies = table(Reply)
 _tombstones = table(Tombstone)
 _effective = table(EffectiveTag)
@@ -107,11 +109,34 @@ def _forget_authors(tx: Transaction, identity_ids: Sequence[int]) -> None:
         if not rows:
             continue
         tx.connection.execute(delete(_identities).where(_identities.c.id.in_([row.id for row in rows])))
-        tx.connection.execute(
-            delete(_people)
-            .where(_people.c.id.in_([row.person_id for row in rows]))
-            .where(~select(_identities.c.id).where(_identities.c.person_id == _people.c.id).exists())
+        forget_nobodies(tx, {row.person_id for row in rows})
+
+
+def forget_nobodies(tx: Transaction, person_ids: Iterable[int]) -> None:
+    """Removes those of these people, and of whoever was merged into them, none of whose identities is left."""
+    ids = _with_merged(tx, set(person_ids))
+    named = select(_identities.c.id).where(_identities.c.person_id == _people.c.id).exists()
+    nobodies = list(tx.connection.execute(select(_people.c.id).where(_people.c.id.in_(ids), ~named)).scalars())
+    given = select(_merges.c.from_person_id, _merges.c.identity_ids).where(
+        _merges.c.from_person_id.in_(nobodies), _merges.c.undone_at.is_(None)
+    )
+    gave = tx.connection.execute(given).all()
+    lent = {identity for _, identities in gave for identity in identities}
+    left = set(tx.connection.execute(select(_identities.c.id).where(_identities.c.id.in_(lent))).scalars())
+    kept = {person for person, identities in gave if left.intersection(identities)}
+    tx.connection.execute(delete(_people).where(_people.c.id.in_([one for one in nobodies if one not in kept])))
+
+
+def _with_merged(tx: Transaction, person_ids: set[int]) -> set[int]:
+    """These people and whoever was merged into one of them, directly or through others."""
+    found, last = set(person_ids), person_ids
+    while last:
+        query = select(_merges.c.from_person_id).where(
+            _merges.c.into_person_id.in_(last), _merges.c.undone_at.is_(None)
         )
+        last = set(tx.connection.execute(query).scalars()) - found
+        found |= last
+    return found
 
 
 def refresh_conversations(tx: Transaction, conversation_ids: Iterable[int]) -> None:

@@ -253,8 +253,8 @@ class _Page:
         )  # fmt: skip
 
     def _rename(self, known: Mapping[str, Any], authors: Mapping[str, NewMention], ours: set[str]) -> None:
-        """Keeps handle, name and followers of known identities as they are now."""
-        changed = []
+        """Keeps handle, name and followers of known identities as they are now, and people called by such a name."""
+        changed, called = [], []
         for id_, row in known.items():
             post = authors[id_]
             name = post.author_name or row.display_name
@@ -276,8 +276,14 @@ class _Page:
                         "last_seen_at": self.now,
                     }  # fmt: skip
                 )
+            before, after = row.display_name or row.handle, name or post.author_handle
+            if before != after:
+                called.append({"b_id": row.person_id, "b_before": before, "display_name": after})
         if changed:
             self.tx.connection.execute(update(_identities).where(_identities.c.id == bindparam("b_id")), changed)
+        if called:
+            theirs = (_people.c.id == bindparam("b_id"), _people.c.display_name == bindparam("b_before"))
+            self.tx.connection.execute(update(_people).where(*theirs), called)
 
     # What was known -----------------------------------------------------------------------------------------------
 

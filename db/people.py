@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, insert, literal, null, select, union_all, update
 from sqlmodel import col
 
+from db import forgetting
 from db.engine import Transaction
 from db.sql import added
 from db.tables import Conversation, EffectiveTag, Identity, Mention, Merge, Person, Reply
@@ -237,6 +238,7 @@ def unmerge(tx: Transaction, merged: MergeRow, at: datetime) -> bool:
     )
     given_back: list[Any] = list(tx.connection.scalars(still))
     _move(tx, given_back, merged.from_person_id)
+    forgetting.forget_nobodies(tx, [merged.into_person_id, merged.from_person_id])
     return True
 
 

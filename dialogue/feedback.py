@@ -110,6 +110,8 @@ def attach(ctx: Context, actor: Actor, item_id: int, mention_id: int, quote: str
         found, mention = _found(tx, item_id), _mention(tx, mention_id)
         if mention.sample and not found.sample:
             raise DialogueError("Sample data cannot back a real item. Make a new one.")
+        if found.sample and not mention.sample:
+            raise DialogueError("This item is removed with the sample data. Make a new one.")
         rows.attach(tx, item_id, mention_id, _quote(quote, mention), actor.user_id, ctx.clock())
         rows.change(tx, item_id, changed_at=ctx.clock())
         audit.record(tx, ctx, actor, "attached", "feedback item", item_id, mention=mention_id)
@@ -243,9 +245,16 @@ def _quote(quote: str | None, mention: conversations.MentionRow) -> str:
     """The words given if the mention has them, else its beginning: nobody is quoted with what they did not say."""
     wanted = clean(quote or "").strip()
     said = mention.text.strip() or (mention.title or "").strip()
-    if wanted and _blank_free(wanted) not in _blank_free(f"{mention.title or ''} {mention.text}"):
+    if wanted and not _stands_in(wanted, f"{mention.title or ''} {mention.text}"):
         raise DialogueError("The quote is not in the mention. Quote it word for word.")
     return shortened(wanted or said, MAX_QUOTE)
+
+
+def _stands_in(quote: str, text: str) -> bool:
+    """Whether the text has these words; an ellipsis at their end says that they were cut."""
+    words, said = _blank_free(quote), _blank_free(text)
+    cut = words.removesuffix("…").rstrip()
+    return words in said or (cut != "" and cut in said)
 
 
 def _blank_free(text: str) -> str:

@@ -138,7 +138,7 @@ def summary(ctx: Context, actor: Actor, days: int = 7) -> Summary:
     by_topic = _by_key(now.topics, "topic")
     day_finding, topic_finding = _day_finding(now), _topic_finding(by_topic, now)
     return Summary(
-        headline=_headline(now, earlier),
+        headline=_headline(now, earlier) if now.total else _silence(period.days, everything, untagged),
         subline=_subline(now, people, platform_count),
         numbers=_numbers(now, earlier),
         by_day=_every_day(now),
@@ -224,7 +224,7 @@ def _numbers(now: _Side, earlier: _Side) -> tuple[Number, ...]:
             None if share is None or share_before in (None, share) or not comparable else share > share_before,
             _time_to_answer(now.minutes) or "of conversations with a question or complaint",
             sparks["share"],
-            Filters(view="needs_answer", day=span),
+            Filters(view="needs_answer", intent=counts.NEEDS_ANSWER, day=span),
         ),
         Number(
             "Negative",
@@ -262,9 +262,14 @@ def _last_period(period: Period) -> str:
     return {7: "last week", 30: "last month", 90: "last quarter"}.get(period.days, f"the {period.days} days before")
 
 
+def _silence(days: int, everything: int, untagged: int) -> str:
+    """Why there is nothing to say of how people feel."""
+    if untagged:
+        return "The model is still reading what people said"
+    return f"Nobody spoke in the last {days} days" if everything else "Nobody has spoken yet"
+
+
 def _headline(now: _Side, earlier: _Side) -> str:
-    if now.total == 0:
-        return "Nobody has spoken yet"
     if now.total < FEW or earlier.total < FEW:
         feel = "content" if now.mood > NOTABLE_MOOD else "unhappy" if now.mood < -NOTABLE_MOOD else "of two minds"
         return f"People are {feel}{_about(_largest(now.topics, 'negative' if now.mood < 0 else None))}"
@@ -311,8 +316,9 @@ def _day_finding(now: _Side) -> Finding:
         return Finding("No day stood out", Filters(view="all", day=(now.period.first, now.period.last)))
     topic = _largest(now.topics[now.topics["day"] == worst], "negative")
     about = f", most about {topic[:1].lower() + topic[1:]}" if topic else ""
+    when = f"{worst:%A}" if now.period.days <= 7 else f"{worst.day} {worst:%B}"
     return Finding(
-        f"Negative mentions {_rise(times)} on {worst:%A}{about}",
+        f"Negative mentions {_rise(times)} on {when}{about}",
         Filters(view="all", sentiment=("negative",), day=(worst, worst)),
     )
 
@@ -347,11 +353,15 @@ def _fraction(share: float) -> str:
 
 
 def _answer_finding(now: _Side, earlier: _Side) -> Finding:
-    filters = Filters(view="needs_answer", day=(now.period.first, now.period.last))
+    filters = Filters(view="needs_answer", intent=counts.NEEDS_ANSWER, day=(now.period.first, now.period.last))
     share, before = now.share_answered, earlier.share_answered
     if share is None:
         return Finding("Nobody asked or complained", filters)
-    change = "" if before is None else f", {'up' if share >= before else 'down'} {abs(share - before)}"
+    change = (
+        ""
+        if before is None or earlier.total < FEW
+        else f", {'up' if share >= before else 'down'} {abs(share - before)}"
+    )
     pace = _time_to_answer(now.minutes)
     return Finding(
         f"{share} % of questions and complaints were answered{change if before != share else ''}"

@@ -192,7 +192,7 @@ def show_edit(item: feedback.ItemCard) -> None:
     """Title, description, kind; and the way off the board."""
     with st.expander("Edit or delete", icon=":material/edit:"), st.form(f"edit_{item.id}", border=False):
         title = st.text_input("Title", item.title, max_chars=200)
-        description = st.text_area("Description", item.description, max_chars=10_000)
+        description = st.text_area("Description", item.description, max_chars=feedback.MAX_WORDS)
         kind = st.pills("Kind", feedback.KINDS, default=item.kind, required=True)
         left, right = st.columns(2)
         save = left.form_submit_button("Save", type="primary")
@@ -215,7 +215,7 @@ def show_add() -> None:
     with st.form("item_add", border=False):
         title = st.text_input("Title", max_chars=200, placeholder="GPX export of routes", key="item_add_title")
         kind = st.pills("Kind", feedback.KINDS, default=feedback.KINDS[0], required=True, key="item_add_kind")
-        description = st.text_area("Description", max_chars=10_000, key="item_add_description")
+        description = st.text_area("Description", max_chars=feedback.MAX_WORDS, key="item_add_description")
         if st.form_submit_button("Add", type="primary", key="item_add_go"):
             with look.telling_errors():
                 feedback.add(context.ctx(), context.actor(), title, kind, description=description)

@@ -6,6 +6,7 @@ import pytest
 
 from dialogue import feedback
 from dialogue.context import Actor, DialogueError, Missing, NotAllowed, Role
+from pages.parts.text import shorten, tidy
 from tests.conftest import as_role
 from tests.dialogue.conversing import World
 from tests.worlds import look
@@ -58,6 +59,28 @@ def test_nobody_is_quoted_with_what_they_did_not_say(any_world: World, pat: Acto
     item_id = feedback.add(any_world.ctx, pat, "GPX export", "idea", 1, "be great")
     feedback.attach(any_world.ctx, pat, item_id, 1, None)
     assert feedback.item(any_world.ctx, pat, item_id).quotes[0].text == "It would be\n great if it exported GPX."
+
+
+def test_long_words_that_were_cut_with_an_ellipsis_are_still_theirs(any_world: World, pat: Actor) -> None:
+    any_world.says("p1", "It would be great if it exported GPX. " * 40)
+    (item,) = any_world.opens(1).items
+    quote = shorten(tidy(item.text), feedback.MAX_QUOTE)
+    item_id = feedback.add(any_world.ctx, pat, "GPX export", "idea", 1, quote)
+    (kept,) = feedback.item(any_world.ctx, pat, item_id).quotes
+    assert kept.text == quote
+    assert kept.text.endswith("…")
+    with pytest.raises(DialogueError, match="word for word"):
+        feedback.attach(any_world.ctx, pat, item_id, 1, "…")
+
+
+def test_real_words_and_the_sample_do_not_mix(any_world: World, pat: Actor) -> None:
+    world = any_world
+    world.says("p1", "GPX please")
+    item_id = feedback.add(world.ctx, pat, "GPX export", "idea")
+    with world.ctx.database.transaction() as tx:
+        tx.connection.exec_driver_sql("UPDATE feedback_items SET sample = true")
+    with pytest.raises(DialogueError, match="removed with the sample"):
+        feedback.attach(world.ctx, pat, item_id, 1)
 
 
 def test_an_item_moves_with_its_reason(any_world: World, pat: Actor) -> None:

@@ -150,3 +150,42 @@ def test_each_chart_leads_to_as_many_conversations_as_it_shows(ctx: Context, col
         ctx, colleague, inbox.Filters(view="all", topics=("Delivery",), day=(found.first, found.last)), limit=50
     )
     assert len(shown.cards) == bar == 5
+
+
+def test_a_silent_week_is_not_called_the_beginning(ctx: Context, colleague: Actor) -> None:
+    Talk(ctx).says(30, "positive", days_ago=20)
+    found = measures.summary(ctx, colleague)
+    assert not found.empty
+    assert found.headline == "Nobody spoke in the last 7 days"
+
+
+def test_what_waits_for_the_model_is_not_silence(ctx: Context, colleague: Actor) -> None:
+    with ctx.database.transaction() as tx:
+        post = mentions.NewMention("feed", "p1", "post", "Hello", NOON, "a", "a")
+        mentions.upsert(tx, [post], now=NOON, digest=ctx.secrets.digest)
+    assert measures.summary(ctx, colleague).headline == "The model is still reading what people said"
+
+
+def test_a_day_of_a_long_period_is_named_by_its_date(ctx: Context, colleague: Actor) -> None:
+    talk = Talk(ctx)
+    talk.says(30, "negative", "Delivery", days_ago=20)
+    found = measures.summary(ctx, colleague, days=30)
+    assert found.day_finding.title == "Negative mentions came out of nowhere on 31 October, most about delivery"
+
+
+def test_the_share_answered_leads_to_questions_and_complaints_alone(ctx: Context, colleague: Actor) -> None:
+    talk = Talk(ctx)
+    talk.says(3, "neutral", days_ago=1, intent="question")
+    talk.says(2, "positive", days_ago=1, intent="praise")
+    found = measures.summary(ctx, colleague)
+    answered = next(number for number in found.numbers if number.label == "Answered")
+    for filters in (answered.filters, found.findings[-1].filters):
+        assert len(inbox.page(ctx, colleague, filters).cards) == 3
+
+
+def test_a_share_of_few_is_not_compared_either(ctx: Context, colleague: Actor) -> None:
+    talk = Talk(ctx)
+    talk.says(2, "neutral", days_ago=8, intent="question")
+    talk.answers(talk.says(2, "neutral", days_ago=1, intent="question"), NOON)
+    found = measures.summary(ctx, colleague)
+    assert found.findings[-1].title == "100 % of questions and complaints were answered"

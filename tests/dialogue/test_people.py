@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from db import forgetting
 from dialogue import feedback, inbox, people
 from dialogue.context import DialogueError, Missing, NotAllowed, Role
 from tests.conftest import NOON, as_role
 from tests.dialogue.conversing import World
-from tests.worlds import look, said, tag
+from tests.worlds import digest, look, said, tag
 
 
 def person_of(world: World, handle: str) -> int:
@@ -131,3 +132,54 @@ def test_a_platform_that_guards_its_people_demands_to_know_how_one_knows(world: 
 def test_a_person_who_is_gone_says_so(world: World) -> None:
     with pytest.raises(Missing):
         people.person(world.ctx, world.bo, 4711)
+
+
+def test_who_was_merged_goes_with_the_last_of_their_words(any_world: World) -> None:
+    world = any_world
+    world.says("p1", "On the Wall")
+    world.says("f1", "On the forum", platform="forum", author_id="j", author_handle="@jane.o", author_name="J. Ö.")
+    world.says("b1", "On the board", platform="board", author_id="o", author_handle="@oe", author_name="Oe")
+    jane, other, third = (person_of(world, handle) for handle in ("@jane", "@jane.o", "@oe"))
+    people.set_memo(world.ctx, world.bo, other, "Met at the fair.")
+    people.merge(world.ctx, world.bo, other, third, "The same voice.")
+    people.merge(world.ctx, world.bo, jane, other, "She said so.")
+
+    forgets(world, "b1")
+    assert names(world) == ["J. Ö.", "Jane Öberg"]
+    forgets(world, "f1")
+    assert names(world) == ["Jane Öberg"]
+    assert people.person(world.ctx, world.bo, jane).merges == ()
+    assert people.person(world.ctx, world.bo, jane).panel.worth_remembering == ()
+    forgets(world, "p1")
+    assert names(world) == []
+    assert look(world.ctx, "SELECT evidence FROM merges") == []
+
+
+def test_forgetting_who_others_were_merged_into_leaves_the_others(any_world: World) -> None:
+    world = any_world
+    world.says("p1", "On the Wall")
+    world.says("f1", "On the forum", platform="forum", author_id="j", author_handle="@jane.o", author_name="J. Ö.")
+    jane, other = person_of(world, "@jane"), person_of(world, "@jane.o")
+    merge_id = people.merge(world.ctx, world.bo, jane, other, "She said so.")
+    forgets(world, "p1")
+    assert person_of(world, "@jane.o") == jane
+    people.unmerge(world.ctx, world.bo, merge_id)
+    assert person_of(world, "@jane.o") == other
+    assert names(world) == ["J. Ö."]
+
+
+def test_a_new_name_is_shown_beside_the_conversation_too(any_world: World) -> None:
+    any_world.says("p1")
+    any_world.says("p2", author_name="Jane Smith")
+    view = any_world.opens(2)
+    assert (view.items[0].author_name, view.person.name) == ("Jane Smith", "Jane Smith")
+
+
+def forgets(world: World, external_id: str) -> None:
+    found = look(world.ctx, f"SELECT id FROM mentions WHERE external_id = '{external_id}'")
+    with world.ctx.database.transaction() as tx:
+        forgetting.forget(tx, [row[0] for row in found], now=NOON, reason="deleted at source", digest=digest)
+
+
+def names(world: World) -> list[str]:
+    return sorted(row[0] for row in look(world.ctx, "SELECT display_name FROM people"))

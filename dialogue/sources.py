@@ -76,7 +76,7 @@ class PlatformInfo:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A source and how it is. health: listening, waiting, problem, quiet, paused, removing. `sparkline` ends today."""
+    """A source and how it is: listening, read, waiting, problem, quiet, paused or removing. `sparkline` ends today."""
 
     id: int
     label: str
@@ -214,7 +214,7 @@ def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
         health = "problem" if row.failures >= 5 else "waiting"
         return health, f"{row.last_error} It is tried again by itself."
     if row.next_run_at is None:
-        return "listening", "It was read to its end." if row.last_success_at else "It is being read."
+        return ("read", "It was read to its end.") if row.last_success_at else ("waiting", "It is being read.")
     late = now - row.next_run_at
     if late > max(timedelta(seconds=row.poll_seconds * QUIET_AFTER), timedelta(minutes=5)):
         return "quiet", "It should have been asked long ago: is a worker running?"

@@ -184,7 +184,7 @@ def show_password() -> None:
     """One's own password."""
     with st.form("password", border=True, clear_on_submit=True):
         st.markdown("**Change your password**")
-        old = st.text_input("Password now", type="password", autocomplete="current-password")
+        old = st.text_input("Current password", type="password", autocomplete="current-password")
         new = st.text_input("New password", type="password", autocomplete="new-password", help="At least 10 characters")
         again = st.text_input("New password, again", type="password", autocomplete="new-password")
         if st.form_submit_button("Change it", type="primary"):

@@ -14,6 +14,7 @@ from pages.parts import charts, context, look, notices, state, text, upload
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
+    "read": ("green", ":material/check_circle:"),
     "waiting": ("blue", ":material/hourglass_top:"),
     "quiet": ("orange", ":material/volume_off:"),
     "problem": ("red", ":material/error:"),

@@ -28,7 +28,7 @@ def by_day(frame: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
         .mark_bar(cursor="pointer")
         .encode(
             x=alt.X("iso:O", title=None, axis=_day_axis(shown), scale=alt.Scale(paddingInner=0.22)),
-            y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False)),
+            y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=4, tickMinStep=1, domain=False, ticks=False)),
             color=_colour(colours),
             order=alt.Order("order:Q"),
             opacity=alt.condition(pick, alt.value(1), alt.value(0.45)),
@@ -54,7 +54,7 @@ def by_key(frame: pd.DataFrame, name: str, colours: dict[str, str], most: int = 
                 sort=list(largest.index),
                 axis=alt.Axis(labelLimit=150, domain=False, ticks=False, labelPadding=8),
             ),
-            x=alt.X("count:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False)),
+            x=alt.X("count:Q", title=None, axis=alt.Axis(tickCount=4, tickMinStep=1, domain=False, ticks=False)),
             color=_colour(colours),
             order=alt.Order("order:Q"),
             opacity=alt.condition(pick, alt.value(1), alt.value(0.45)),

@@ -48,7 +48,7 @@ def test_a_file_becomes_mentions_of_a_source_of_its_own(any_ctx: Context, collea
     view = requests.get(any_ctx, request_id)
     assert (view.state, view.words, view.done) == ("done", "1,234 rows read", view.total)
     (source,) = sources.list_(any_ctx, colleague)
-    assert (source.label, source.total, source.health) == ("Survey", 1234, "listening")
+    assert (source.label, source.total, source.health) == ("Survey", 1234, "read")
     assert not list((any_ctx.data_dir / "uploads").glob("*.upload")), "what was imported is not kept twice"
 
 

@@ -22,6 +22,8 @@ NOTABLE_MOOD = 5
 SPIKE = 2.0
 """A day is a spike with this many times the median day's negative mentions, and at least `SPIKE_AT_LEAST` of them."""
 SPIKE_AT_LEAST = 10
+TOO_FEW = 5
+"""Under this many, nothing at all is said about how people feel."""
 FEW = 20
 """Under this many mentions no comparison is made: chance would write the headline."""
 
@@ -270,6 +272,8 @@ def _silence(days: int, everything: int, untagged: int) -> str:
 
 
 def _headline(now: _Side, earlier: _Side) -> str:
+    if now.total < TOO_FEW:
+        return f"{_count(now.total, 'mention')} so far, too few to say how people feel"
     if now.total < FEW or earlier.total < FEW:
         feel = "content" if now.mood > NOTABLE_MOOD else "unhappy" if now.mood < -NOTABLE_MOOD else "of two minds"
         return f"People are {feel}{_about(_largest(now.topics, 'negative' if now.mood < 0 else None))}"
@@ -336,6 +340,8 @@ def _topic_finding(topics: pd.DataFrame, now: _Side) -> Finding:
         sums[topic][sentiment] += int(count)
     if not sums:
         return Finding("No topic was recognised", Filters(view="all", day=span))
+    if now.total < TOO_FEW:
+        return Finding("What people speak about", Filters(view="all", day=span))
     name = max(sums, key=lambda topic: sums[topic].total())
     total = sums[name].total()
     mood = next((m for m, s in (("bad", "negative"), ("good", "positive")) if sums[name][s] > total / 2), None)

@@ -103,11 +103,16 @@ def test_a_day_far_above_the_usual_is_named(ctx: Context, colleague: Actor) -> N
 
 def test_few_mentions_are_not_compared(ctx: Context, colleague: Actor) -> None:
     talk = Talk(ctx)
-    talk.says(3, "positive", days_ago=9)
-    talk.says(3, "negative", days_ago=1)
+    talk.says(8, "positive", days_ago=9)
+    talk.says(8, "negative", days_ago=1)
     found = measures.summary(ctx, colleague)
     assert found.headline == "People are unhappy, about delivery"
     assert all(number.change == "" for number in found.numbers)
+
+
+def test_of_a_handful_nothing_is_concluded(ctx: Context, colleague: Actor) -> None:
+    Talk(ctx).says(1, "negative", days_ago=1)
+    assert measures.summary(ctx, colleague).headline == "1 mention so far, too few to say how people feel"
 
 
 def test_numbers_carry_their_change_and_whether_it_is_good(ctx: Context, colleague: Actor) -> None:

@@ -207,9 +207,9 @@ def mark_ours(tx: Transaction, platform: str, author_id: str, now: datetime) -> 
     if identity is None:
         return
     tx.connection.execute(update(_identities).where(_identities.c.id == identity).values(ours=True))
-    query = select(_mentions.c.id, _mentions.c.conversation_id).where(
-        _mentions.c.identity_id == identity, _mentions.c.ours.is_(False)
-    )
+    query = select(
+        _mentions.c.id, _mentions.c.conversation_id, _mentions.c.parent_id, _mentions.c.posted_at
+    ).where(_mentions.c.identity_id == identity, _mentions.c.ours.is_(False))  # fmt: skip
     rows = tx.connection.execute(query).all()
     for some in chunks(rows):
         ids = [row.id for row in some]
@@ -219,9 +219,28 @@ def mark_ours(tx: Transaction, platform: str, author_id: str, now: datetime) -> 
                 .where(_mentions.c.id.in_(ids))
                 .values(ours=True, tagged_at=func.coalesce(_mentions.c.tagged_at, now))
             )
+        _note_answers(tx, [row for row in some if row.parent_id is not None])
         refresh_conversations(tx, {row.conversation_id for row in some})
     if rows:
         workspace.bump(tx)
+
+
+def _note_answers(tx: Transaction, answers: Sequence[Any]) -> None:
+    """Their conversations have been answered by these."""
+    at: dict[int, list[datetime]] = {}
+    for row in answers:
+        at.setdefault(row.conversation_id, []).append(row.posted_at)
+    query = select(_conversations).where(_conversations.c.id.in_(list(at))).order_by(_conversations.c.id)
+    noted = [
+        {
+            "b_id": row.id,
+            "first_answered_at": min([row.first_answered_at or at[row.id][0], *at[row.id]]),
+            "last_answered_at": max([row.last_answered_at or at[row.id][0], *at[row.id]]),
+        }
+        for row in tx.connection.execute(query)
+    ]
+    if noted:
+        tx.connection.execute(update(_conversations).where(_conversations.c.id == bindparam("b_id")), noted)
 
 
 def to_check(

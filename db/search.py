@@ -84,7 +84,8 @@ class _Compiler:
         if isinstance(node, Words):
             return self._words(node)
         if isinstance(node, Author):
-            handle = node.handle.lstrip("@").lower()
+            # Both sides are folded by the database: SQLite folds ASCII letters only.
+            handle = func.lower(node.handle.lstrip("@"))
             written = select(col(Identity.id)).where(func.lower(func.ltrim(Identity.handle, "@")) == handle)
             return func.coalesce(col(Mention.identity_id), 0).in_(written)
         if isinstance(node, Platform):

@@ -235,6 +235,20 @@ def test_an_account_that_turns_out_to_be_ours_counts_no_more(any_ctx: Context) -
     assert look(any_ctx, "SELECT state, mention_count FROM conversations") == [("closed", 0)]
 
 
+def test_what_an_account_answered_before_we_knew_it_as_ours_is_an_answer(any_ctx: Context) -> None:
+    theirs, ours = post("1"), post("2", parent_id="1", root_id="1", author_id="us", posted_at=NOON)
+    unasked = post("3", author_id="us", posted_at=NOON)
+    store(any_ctx, theirs, ours, unasked)
+    with any_ctx.database.transaction() as tx:
+        forgetting.mark_ours(tx, "forum", "us", NOON)
+    answered = "last_answered_at IS NOT NULL AND first_answered_at = last_answered_at"
+    found = look(any_ctx, f"SELECT state, due_at IS NULL, {answered} FROM conversations ORDER BY id")
+    assert [(state, bool(nothing_due), bool(is_answered)) for state, nothing_due, is_answered in found] == [
+        ("waiting", True, True),
+        ("closed", True, False),
+    ]
+
+
 def test_ids_are_not_given_twice(any_ctx: Context) -> None:
     (first,) = store(any_ctx, post("1")).new_ids
     _forget(any_ctx, first)

@@ -178,3 +178,8 @@ def module_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.bo = Actor(1, "Bo", Role.RESPONDER)
     world.says("p1", "The parcel came late")
     return world
+
+
+def test_an_author_with_letters_beyond_ascii_is_found(any_world: World) -> None:
+    any_world.says("p1", author_id="åsa", author_handle="Åsa Öberg")
+    assert found(any_world, 'author:"Åsa Öberg"') == {"p1"}

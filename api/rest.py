@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +22,8 @@ from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed,
 
 MAX_BODY = 1024 * 1024
 LARGEST_PAGE = 200
+LARGEST_ID = 2**31 - 1
+"""A row's number in PostgreSQL."""
 
 _log = logging.getLogger("samtal.api")
 
@@ -39,7 +42,16 @@ ReplyState = Literal[
 ]
 Sentiment = Literal["negative", "neutral", "positive"]
 Intent = Literal["question", "complaint", "praise", "idea", "other"]
-Id = Field(ge=1, le=2**53)
+Id = Field(ge=1, le=LARGEST_ID)
+
+
+def _in_calendar(moment: datetime) -> datetime:
+    if not 1 < moment.year < 9999:  # at the very ends the shift to UTC leaves the calendar
+        raise ValueError("the moment lies outside the calendar")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
 
 
 class _Input(BaseModel):
@@ -49,7 +61,7 @@ class _Input(BaseModel):
 
 
 class PageQuery(_Input):
-    after: int = Field(0, ge=0, le=2**53, description="The `next` of the page before.")
+    after: int = Field(0, ge=0, le=LARGEST_ID, description="The `next` of the page before.")
     limit: int = Field(50, ge=1, le=LARGEST_PAGE, description="How many at most.")
 
 
@@ -59,13 +71,13 @@ class Samples(PageQuery):
 
 class MentionQuery(Samples):
     platform: str | None = Field(None, max_length=100, description="Only this platform, such as `bluesky`.")
-    source_id: int | None = Field(None, ge=1, le=2**53, description="Only what this source found.")
-    person_id: int | None = Field(None, ge=1, le=2**53, description="Only what this person said.")
+    source_id: int | None = Field(None, ge=1, le=LARGEST_ID, description="Only what this source found.")
+    person_id: int | None = Field(None, ge=1, le=LARGEST_ID, description="Only what this person said.")
     sentiment: Sentiment | None = Field(None, description="Only this sentiment.")
     intent: Intent | None = Field(None, description="Only this intent.")
     topic: str | None = Field(None, max_length=200, description="Only this topic, by its name.")
-    since: AwareDatetime | None = Field(None, description="Posted at this moment or later; ISO 8601 with its offset.")
-    until: AwareDatetime | None = Field(None, description="Posted before this moment.")
+    since: Moment | None = Field(None, description="Posted at this moment or later; ISO 8601 with its offset.")
+    until: Moment | None = Field(None, description="Posted before this moment.")
 
 
 class ConversationQuery(Samples):
@@ -74,7 +86,7 @@ class ConversationQuery(Samples):
 
 
 class ReplyQuery(Samples):
-    conversation_id: int | None = Field(None, ge=1, le=2**53, description="Only this conversation.")
+    conversation_id: int | None = Field(None, ge=1, le=LARGEST_ID, description="Only this conversation.")
     state: ReplyState | None = Field(None, description="Only this state.")
 
 
@@ -89,7 +101,9 @@ class ReplyDraft(_Input):
 
     conversation_id: int = Id
     text: str = Field(min_length=1, max_length=100_000)
-    mention_id: int | None = Field(None, ge=1, le=2**53, description="The mention it answers; the newest by default.")
+    mention_id: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="The mention it answers; the newest by default."
+    )
     key: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,80}$",
@@ -263,8 +277,9 @@ class Rest:
 
     async def answer(self, operation: Operation, request: Request) -> Response:
         """Checks the input, calls the rule, and turns what can go wrong into the one shape of errors."""
+        raw = await request.body()  # outside of the net below: that there is too much of it, the gate says
         try:
-            given = await _input(operation, request)
+            given = _input(operation, request, raw)
             id_ = _path_id(request.path_params)
             result = await run_in_threadpool(operation.call, self.site.ctx, actor_in(request), id_, given)
         except ValidationError as error:
@@ -286,11 +301,10 @@ class Rest:
         return Response(body, status_code=operation.status, media_type="application/json")
 
 
-async def _input(operation: Operation, request: Request) -> _Input:
+def _input(operation: Operation, request: Request, raw: bytes) -> _Input:
     if operation.body is not None:
         if request.query_params:
             raise ValueError("This takes no query parameters.")
-        raw = await request.body()
         if b"\x00" in raw:
             raise ValueError("The body holds a NUL character.")
         return operation.body.model_validate_json(raw)
@@ -306,7 +320,7 @@ async def _input(operation: Operation, request: Request) -> _Input:
 
 def _path_id(params: Mapping[str, Any]) -> int:
     given = str(params.get("id", "0"))
-    if not (given.isascii() and given.isdigit()) or len(given) > 15:
+    if not (given.isascii() and given.isdigit()) or len(given) > 10 or int(given) > LARGEST_ID:
         raise Missing("There is nothing with this id.")
     return int(given)
 

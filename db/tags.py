@@ -23,6 +23,9 @@ _topics = table(MentionTopic)
 _corrections = table(Correction)
 _conversations = table(Conversation)
 
+TOGETHER = 3
+"""How often a mention is read with others at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Untagged:
@@ -62,16 +65,15 @@ class Effective:
 
 
 def claim(tx: Transaction, now: datetime, lease: timedelta, limit: int) -> list[Untagged]:
-    """Takes up to `limit` untagged mentions that no worker holds, the newest first: people wait for those."""
-    free = or_(_mentions.c.lease_until.is_(None), _mentions.c.lease_until < now)
-    query = (
-        select(_mentions.c.id, _mentions.c.fence, _mentions.c.title, _mentions.c.text, _mentions.c.text_hash)
-        .where(_mentions.c.tagged_at.is_(None), free)
-        .order_by(_mentions.c.id.desc())
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = tx.connection.execute(query).all()
+    """Takes up to `limit` untagged mentions that no worker holds, the newest first: people wait for those.
+
+    What was taken `TOGETHER` times and never tagged may be what stops the worker: it is taken last and alone, and each
+    time for four times as long, so that one text that cannot be read keeps no other from being read.
+    """
+    rows = _free(tx, now, limit, _mentions.c.fence < TOGETHER)
+    if not rows:
+        rows = _free(tx, now, 1, _mentions.c.fence >= TOGETHER)
+        lease *= 4 ** min(rows[0].fence - TOGETHER, 5) if rows else 1
     if rows:
         tx.connection.execute(
             update(_mentions)
@@ -79,6 +81,18 @@ def claim(tx: Transaction, now: datetime, lease: timedelta, limit: int) -> list[
             .values(fence=_mentions.c.fence + 1, lease_until=now + lease)
         )
     return [Untagged(row.id, row.fence + 1, row.title, row.text, row.text_hash) for row in rows]
+
+
+def _free(tx: Transaction, now: datetime, limit: int, taken: Any) -> Sequence[Any]:
+    free = or_(_mentions.c.lease_until.is_(None), _mentions.c.lease_until < now)
+    query = (
+        select(_mentions.c.id, _mentions.c.fence, _mentions.c.title, _mentions.c.text, _mentions.c.text_hash)
+        .where(_mentions.c.tagged_at.is_(None), free, taken)
+        .order_by(_mentions.c.id.desc())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return tx.connection.execute(query).all()
 
 
 def any_free(tx: Transaction, now: datetime) -> bool:
@@ -89,12 +103,15 @@ def any_free(tx: Transaction, now: datetime) -> bool:
 
 
 def release(tx: Transaction, claimed: Sequence[Untagged]) -> None:
-    """Gives back what was claimed and will not be tagged now."""
+    """Gives back what was claimed and will not be tagged now; what was taken alone rests until its lease runs out."""
+    together = [one for one in claimed if one.fence <= TOGETHER]
+    if not together:
+        return
     tx.connection.execute(
         update(_mentions)
         .where(_mentions.c.id == bindparam("b_id"), _mentions.c.fence == bindparam("b_fence"))
         .values(lease_until=None),
-        [{"b_id": one.id, "b_fence": one.fence} for one in claimed],
+        [{"b_id": one.id, "b_fence": one.fence} for one in together],
     )
 
 

@@ -101,6 +101,9 @@ def first_link(ctx: Context) -> str | None:
     The token is derived from the secret key and the link's own moment instead of being stored, so that every start can
     print the same link until it is used, on any machine, and nothing that lets somebody in lies on the disk in clear.
     """
+    with ctx.database.reading() as tx:  # strangers ask for the sign-in: that must wait for no writer
+        if rows.any_user(tx):
+            return None
     now = ctx.clock()
     with ctx.database.transaction() as tx:
         if rows.any_user(tx):
@@ -251,7 +254,7 @@ def change_password(ctx: Context, actor: Actor, old: str, new: str, keep_session
         failure_address = "password change"
         rows.add_failure(tx, user.username, failure_address, now)
     if not _verify(user.password_hash, old):
-        raise SignInError("The old password is not right.")
+        raise SignInError("The current password is not right.")
     hashed = _hashed_password(new, user.username)
     with ctx.database.transaction() as tx:
         rows.forget_failures(tx, user.username, failure_address)

@@ -47,14 +47,17 @@ def waiting(ctx: Context) -> bool:
 
 def _one_batch(ctx: Context) -> int:
     """Claims, reads and tags one batch; returns how many mentions it had."""
+    with ctx.database.reading() as tx:
+        if not tags.any_free(tx, ctx.clock()):
+            return 0
+        taxonomy = topics.all_(tx)
+    analyser, model = analyser_for(taxonomy)  # before anything is taken: that it cannot be opened is no mention's fault
     with ctx.database.transaction() as tx:
         held = tags.claim(tx, ctx.clock(), LEASE, BATCH)
-        taxonomy = topics.all_(tx)
     if not held:
         return 0
     points.reached("understand.claimed")
     try:
-        analyser, model = analyser_for(taxonomy)
         tagged = _read(ctx, held, analyser, model)
     except Exception:
         with ctx.database.transaction() as tx:

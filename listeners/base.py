@@ -34,10 +34,9 @@ def _clean_str(value: object) -> object:
 
 
 def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:  # at the very ends of the calendar the shift to UTC leaves it
-        raise ValueError("lies outside the calendar") from None
+    if not 1 < value.year < 9999:  # at the very ends of the calendar the shift to another time zone leaves it
+        raise ValueError("lies outside the calendar")
+    return value.astimezone(UTC)
 
 
 def _web_address(value: str | None) -> str | None:
@@ -74,7 +73,7 @@ class Author(BaseModel):
     """Stable on its platform (a DID, a numeric id); the handle where there is nothing stabler."""
     handle: Identifier
     display_name: Line | None = None
-    followers: Annotated[int, Field(ge=0)] | None = None
+    followers: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
 
 class Post(BaseModel):

@@ -110,7 +110,7 @@ CAPABILITY = Capability(
     ),
     max_chars=MAX_GRAPHEMES,
     length=length,
-    counted_in="graphemes",
+    counted_in="characters",
     threads=True,
     editable=False,
     deletable=True,
@@ -332,6 +332,8 @@ def _posted_at(created: object, indexed: object) -> tuple[datetime, bool]:
     `createdAt` is the author's to choose: Bluesky lists by it, but never later than by when it saw the post itself.
     """
     said, seen = _moment(created), _moment(indexed)
+    if said and said.year < 1970:  # a program's idea of no date, such as the first day of the year 1
+        said = None
     if said and seen:
         return min(said, seen), said > seen
     if said or seen:

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api import rest, web
+from api.rest import LARGEST_ID
 from api.site import Site
 from dialogue import accounts, feedback
 from dialogue.context import Actor, Context, Role
@@ -192,6 +193,9 @@ def test_a_viewers_token_drafts_nothing(ctx: Context) -> None:
         ("/mentions", {"sentimnet": "negative"}, "sentimnet"),
         ("/mentions", {"since": "2026-11-20T12:00:00"}, "since"),
         ("/mentions", {"since": "yesterday"}, "since"),
+        ("/mentions", {"since": "0001-01-01T00:00:00+14:00"}, "since"),
+        ("/mentions", {"until": "9999-12-31T23:59:59-14:00"}, "until"),
+        ("/mentions", {"after": str(2**31)}, "after"),
         ("/mentions", {"source_id": "1 OR 1=1"}, "source_id"),
         ("/mentions", {"topic": "\x00"}, "NUL"),
         ("/mentions", {"limit": ["1", "2"]}, "limit"),
@@ -217,6 +221,7 @@ def test_a_wrong_parameter_is_named(ctx: Context, path: str, query: dict[str, An
         (b'{"conversation_id": 1, "text": "\\ud800"}', 400),
         (b'{"conversation_id": 1, "text": ""}', 400),
         (b'{"conversation_id": 1, "text": "a", "key": "../x"}', 400),
+        (b'{"conversation_id": 2147483648, "text": "a"}', 400),
         (b'{"conversation_id": 999, "text": "a"}', 404),
         (b'{"conversation_id": 1, "text": "a", "mention_id": 999}', 404),
         (b'{"conversation_id": 1, "text": "' + b"x" * 2_000_000 + b'"}', 413),
@@ -232,6 +237,20 @@ def test_a_wrong_body_is_refused_in_the_one_shape(ctx: Context, body: bytes, sta
     assert reads.get("/replies")["items"] == []
 
 
+def test_a_body_of_unknown_length_is_bounded_too(ctx: Context) -> None:
+    reads = program(ctx, first_admin(ctx)[0])
+    chunks = (b"x" * 100_000 for _ in range(20))
+    answer = reads.client.post(V1 + "/replies", content=chunks, headers=reads.headers)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
+@pytest.mark.parametrize("name", ["after", "source_id", "person_id"])
+def test_the_largest_id_is_one_that_either_database_can_look_for(any_ctx: Context, reads: Program, name: str) -> None:
+    query: dict[str, Any] = {name: str(LARGEST_ID)}
+    assert reads.get("/mentions", **query)["items"] == []
+
+
 def test_hostile_text_in_a_draft_is_kept_as_text(any_ctx: Context, reads: Program) -> None:
     store(any_ctx, post("p1", platform="bluesky"))
     made = reads.post("/replies", {"conversation_id": 1, "text": "a\x00b <b>&amp; 🚲"})
@@ -239,7 +258,16 @@ def test_hostile_text_in_a_draft_is_kept_as_text(any_ctx: Context, reads: Progra
 
 
 @pytest.mark.parametrize(
-    "path", ["/conversations/999", "/conversations/x", "/people/0", "/people/99999999999999999999"]
+    "path",
+    [
+        "/conversations/999",
+        "/conversations/x",
+        "/conversations/2147483647",
+        "/conversations/2147483648",
+        "/people/0",
+        "/people/2147483648",
+        "/people/99999999999999999999",
+    ],
 )
 def test_what_is_not_there_is_404_in_the_one_shape(any_ctx: Context, reads: Program, path: str) -> None:
     assert reads.get(path, 404)["error"]["code"] == "not_found"

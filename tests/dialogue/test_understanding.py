@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,8 +15,10 @@ from db.mentions import upsert
 from db.tables import Correction, User
 from db.topics import TopicRow
 from dialogue import requests, understanding, workspace
+from dialogue.collecting import as_mention
 from dialogue.context import SYSTEM, Context
 from dialogue.understanding import understand
+from listeners.base import Post
 from tests.conftest import Clock, RecordedTriggers
 from tests.worlds import add_source, digest, look, post, said, store, tag
 
@@ -125,6 +128,65 @@ def test_what_a_lost_worker_held_is_free_again(any_ctx: Context, clock: Clock) -
     with any_ctx.database.transaction() as tx:
         assert tags.store(tx, [(first[0], said())], "UTC", clock()) == 0, "the one that lost it changes nothing"
         assert tags.store(tx, [(second[0], said())], "UTC", clock()) == 1
+
+
+def test_one_text_that_cannot_be_read_keeps_no_other_from_being_read(
+    any_ctx: Context, clock: Clock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = reader.tags
+
+    def picky(texts: Sequence[str]) -> list[Tags]:
+        if "unreadable" in texts:
+            raise RuntimeError("no such text was foreseen")
+        return read(texts)
+
+    monkeypatch.setattr(reader, "tags", picky)
+    store(any_ctx, post("1", "neutral before"), post("2", "unreadable"), post("3", "neutral after"))
+    for _ in range(5):
+        with suppress(RuntimeError):
+            understand(any_ctx)
+    assert look(any_ctx, "SELECT mention_id FROM tags ORDER BY mention_id") == [(1,), (3,)]
+    assert not understanding.waiting(any_ctx), "it is left alone for a while"
+    monkeypatch.setattr(reader, "tags", read)
+    clock.forward(hours=24)
+    assert understand(any_ctx) == 1, "and not given up"
+
+
+def test_a_text_that_costs_workers_their_life_is_taken_alone(any_ctx: Context, clock: Clock) -> None:
+    store(any_ctx, post("1"), post("2"))
+    taken = []
+    for _ in range(5):
+        with any_ctx.database.transaction() as tx:
+            taken.append(len(tags.claim(tx, clock(), timedelta(minutes=1), 10)))
+        clock.forward(minutes=2)
+    assert taken == [2, 2, 2, 1, 1]
+
+
+def test_a_model_that_cannot_be_opened_is_no_mentions_fault(
+    ctx: Context, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(ctx, post("1"), post("2"))
+    monkeypatch.setattr(understanding, "_opener", lambda _: 1 / 0)
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            understand(ctx)
+    monkeypatch.setattr(understanding, "_opener", lambda _: reader)
+    assert understand(ctx) == 2
+    assert len(reader.read) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "zone"),
+    [("0002-01-01T00:00:00+14:00", "9998-12-31T23:59:00-14:00", zone) for zone in ("America/New_York", "Asia/Tokyo")],
+)
+def test_the_oldest_and_the_newest_moment_that_a_post_can_have_are_counted(
+    any_ctx: Context, reader: Reader, first: str, last: str, zone: str
+) -> None:
+    workspace.change(any_ctx, SYSTEM, time_zone=zone)
+    for moment in (first, last):
+        made = Post(platform="forum", external_id=moment, text="neutral", posted_at=datetime.fromisoformat(moment))
+        store(any_ctx, as_mention(made))
+    assert understand(any_ctx) == 2
 
 
 def test_a_long_queue_is_tagged_in_turns(

@@ -48,6 +48,15 @@ def test_the_first_link_is_the_same_at_every_start_until_it_makes_the_administra
         accounts.redeem(any_ctx, link, "eve", "Eve", PASSWORD)
 
 
+def test_a_stranger_at_the_sign_in_waits_for_no_writer(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = accounts.first_link(ctx)
+    assert link is not None
+    accounts.redeem(ctx, link, "ada", "Ada", "correct horse battery")
+    monkeypatch.setattr("db.engine.BUSY_TIMEOUT_MS", 50)
+    with ctx.database.transaction():
+        assert accounts.first_link(ctx) is None
+
+
 def test_an_old_first_link_gives_way_to_a_new_one(ctx: Context, clock: Clock) -> None:
     old = accounts.first_link(ctx)
     assert old is not None
@@ -312,7 +321,7 @@ def test_an_invitation_dies_with_its_account(ctx: Context) -> None:
 def test_a_password_change_ends_the_other_sessions(ctx: Context) -> None:
     ada, here = first_admin(ctx)
     elsewhere = accounts.sign_in(ctx, "ada", PASSWORD, "")
-    with pytest.raises(accounts.SignInError, match="old password"):
+    with pytest.raises(accounts.SignInError, match="current password"):
         accounts.change_password(ctx, ada, "wrong wrong", "another good one", keep_session=here)
     accounts.change_password(ctx, ada, PASSWORD, "another good one", keep_session=here)
     assert accounts.actor_of(ctx, here) is not None

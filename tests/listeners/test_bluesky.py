@@ -98,6 +98,23 @@ def readable(one: Post | Rejected) -> dict[str, Any]:
     return one.model_dump(mode="json", exclude_defaults=True)
 
 
+def test_a_date_before_all_dates_is_none() -> None:
+    """Programs that know no date write the first day of the year 1; Bluesky itself says when it saw the post."""
+    answer = json.loads(raw("search.json"))
+    post = answer["posts"][0]
+    post["record"]["createdAt"], post["indexedAt"] = "0001-01-01T00:00:00Z", "2026-11-05T14:00:00.000Z"
+    found = offline().parse(json.dumps(answer).encode())[0]
+    assert isinstance(found, Post)
+    assert (found.posted_at.isoformat(), found.posted_at_estimated) == ("2026-11-05T14:00:00+00:00", True)
+
+
+def test_a_count_that_no_database_holds_is_rejected_with_its_post() -> None:
+    answer = json.loads(raw("search.json"))
+    answer["posts"][0]["author"]["followersCount"] = 2**31
+    found = offline().parse(json.dumps(answer).encode())[0]
+    assert isinstance(found, Rejected) and "followers" in found.reason
+
+
 def test_a_thread_is_read_from_its_root_down() -> None:
     found = offline().parse(raw("thread.json"))
     assert [one.text if isinstance(one, Post) else one.reason for one in found] == [

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 
 
 def load_topics(path: str | Path) -> tuple[Topic, ...]:
-    """The topics of a taxonomy file, TOML (`[[topic]]` tables) or JSON (`{"topic": [...]}`), in its order.
+    """The topics of a taxonomy file, TOML (`[[topic]]` tables) or JSON (`{"topic": [...]}`, or the list alone).
 
     Raises AnalysisError, which names the file, the topic and what to change.
     """
@@ -41,9 +41,12 @@ def load_topics(path: str | Path) -> tuple[Topic, ...]:
     except (json.JSONDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise AnalysisError(f"the topics file {path} is not valid {kind}: {error}") from error
-    entries = content.get("topic") if isinstance(content, dict) else None
+    entries = content.get("topic", content.get("topics")) if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
-        raise AnalysisError(f'{path}: no topics found; each one is a [[topic]] with a name and phrases = ["...", ...]')
+        example = '{"topic": [{"name": "...", "phrases": ["...", ...]}]}'
+        toml = 'each one is a [[topic]] with a name and phrases = ["...", ...]'
+        shape = f"the file is {example}" if path.suffix.lower() == ".json" else toml
+        raise AnalysisError(f"{path}: no topics found; {shape}")
     topics = tuple(_topic(entry, f"{path}: topic {number}") for number, entry in enumerate(entries, start=1))
     check_topics(topics, str(path))
     return topics

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -30,6 +31,9 @@ from listeners.base import (
 )
 
 TERMINAL, TRANSIENT = 2, 3
+GZIP = b"\x1f\x8b"
+MAX_UNPACKED = 50_000_000
+"""Bytes of an unpacked answer, as many as one over the wire may have."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -188,7 +192,21 @@ def _parse(given: argparse.Namespace) -> None:
         answer = sys.stdin.buffer.read() if given.file == "-" else Path(given.file).read_bytes()
     except (OSError, ValueError) as error:
         raise Terminal(f"The file {given.file} cannot be read.", "Check its name.") from error
-    _print(_opened(given, for_parsing=True).parse(answer))
+    _print(_opened(given, for_parsing=True).parse(_unpacked(answer)))
+
+
+def _unpacked(answer: bytes) -> bytes:
+    """The answer without the gzip that it travelled in, as recordings keep it."""
+    if not answer.startswith(GZIP):
+        return answer
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        unpacked = unpacker.decompress(answer, MAX_UNPACKED)
+    except zlib.error as error:
+        raise Terminal("The file is packed with gzip, and damaged.", "Save the answer again.") from error
+    if not unpacker.eof:
+        raise Terminal("The file is packed with gzip, and breaks off or is too large.", "Save the answer unpacked.")
+    return unpacked
 
 
 def _print(found: Iterable[Post | Rejected]) -> None:

@@ -121,8 +121,7 @@ def time_words(one: sources.SourceView, now: datetime) -> list[str]:
     """When it last worked and when it is asked again."""
     words = []
     if one.last_success_at is not None:
-        age = text.ago(one.last_success_at, now)
-        words.append(f"worked {age}" + (" ago" if age[-1:] in "nhd" and age != "now" else ""))
+        words.append(f"worked {text.when(one.last_success_at, now)}")
     if one.next_run_at is not None and one.state == "active":
         words.append("next in " + text.span(one.next_run_at - now) if one.next_run_at > now else "next now")
     return words or ["not asked yet"]
@@ -513,7 +512,7 @@ def main() -> None:
                 ":material/podcasts:",
             )
         asked = {one.platform for one in sources.platforms(ctx) if one.polls}
-        for one in found:
+        for one in sorted(found, key=lambda one: one.sample):  # our own before what was made up
             show_source(one, admin, one.platform in asked, now)
         show_dialogs(found, now)
 

@@ -74,6 +74,14 @@ def ago(moment: datetime, now: datetime) -> str:
     return _date(moment, now)
 
 
+def when(moment: datetime, now: datetime) -> str:
+    """As `ago`, within a sentence: 'now', '12 min ago', 'on 14 Jan'."""
+    age = now - moment
+    if age < timedelta(minutes=1):
+        return "now"
+    return f"{ago(moment, now)} ago" if age < timedelta(days=7) else f"on {ago(moment, now)}"
+
+
 def span(length: timedelta) -> str:
     """A length of time, short: '45 s', '18 min', '3 h', '2 d'."""
     seconds = max(0, int(length.total_seconds()))

@@ -53,6 +53,16 @@ def test_a_taxonomy_in_toml_and_the_same_in_json(tmp_path: Path) -> None:
     )
     expected = (Topic("Brakes", ("squeaky brakes", "ブレーキ"), ("they squeal",)),)
     assert load_topics(toml) == load_topics(str(json)) == expected
+    json.write_text('[{"name": "Brakes", "phrases": ["squeaky brakes", "ブレーキ"], "examples": ["they squeal"]}]')
+    toml.write_text(toml.read_text("utf-8").replace("[[topic]]", "[[topics]]"), "utf-8")
+    assert load_topics(toml) == load_topics(json) == expected
+
+
+def test_a_json_file_without_topics_is_told_what_json_looks_like(tmp_path: Path) -> None:
+    saved = tmp_path / "topics.json"
+    saved.write_text('{"Brakes": ["squeaky"]}')
+    with pytest.raises(AnalysisError, match=r'no topics found; the file is \{"topic": \[\{"name"'):
+        load_topics(saved)
 
 
 @pytest.mark.parametrize(

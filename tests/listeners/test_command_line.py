@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -76,6 +77,15 @@ def test_parse_reads_a_saved_answer_without_a_key(tmp_path: Path) -> None:
     assert [post["external_id"] for post in lines(out)] == ["41000003", "41000001", "41000000"]
     assert err.startswith("rejected: hit 4 ")
     assert run("parse", "hackernews", "-", stdin=ANSWER)[1] == out
+
+
+def test_parse_reads_a_saved_answer_as_it_was_packed() -> None:
+    packed = gzip.compress(ANSWER)
+    assert run("parse", "hackernews", "-", stdin=packed) == run("parse", "hackernews", "-", stdin=ANSWER)
+    for damaged in (packed[:-20], packed[:12] + b"?" * 40):
+        status, out, err = run("parse", "hackernews", "-", stdin=damaged)
+        assert (status, out) == (2, "")
+        assert err.startswith("The file is packed with gzip, and ")
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,12 @@ def test_ago(age: timedelta, words: str) -> None:
     assert text.ago(NOW - age, NOW) == words
 
 
+def test_when_is_part_of_a_sentence_in_every_month() -> None:
+    now = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    ages = [timedelta(seconds=5), timedelta(minutes=12), timedelta(days=2), timedelta(days=17)]
+    assert [text.when(now - age, now) for age in ages] == ["now", "12 min ago", "2 d ago", "on 14 Jun"]
+
+
 def test_at_speaks_in_the_readers_zone() -> None:
     late = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
     assert text.at(late, NOW, UTC) == "yesterday 23:30"

@@ -69,7 +69,7 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "text": (
         "Text",
         ("text", "full_text", "review_text", "comment", "comments", "review", "body", "message", "content", "feedback")
-        + ("answer", "response", "verbatim", "tweet", "post", "description", "note"),
+        + ("answer", "response", "verbatim", "tweet", "post", "description", "note", "words", "said"),
     ),
     "title": ("Title", ("title", "subject", "headline", "summary")),
     "posted_at": (
@@ -85,11 +85,12 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "date",
             "time",
         )
-        + ("posted", "created", "published", "submitted", "submission_date", "review_date", "created_utc", "posted_on"),
+        + ("posted", "created", "published", "submitted", "submission_date", "review_date", "created_utc", "posted_on")
+        + ("created_on", "created_date", "when"),
     ),
     "author": (
         "Author",
-        ("author", "handle", "username", "user", "screen_name", "user_name", "reviewer", "customer", "by"),
+        ("author", "handle", "username", "user", "screen_name", "user_name", "reviewer", "customer", "by", "who"),
     ),
     "author_name": ("Author's name", ("author_name", "display_name", "full_name", "name", "customer_name")),
     "url": ("Link", ("url", "link", "permalink", "source_url")),
@@ -129,7 +130,9 @@ class Preview:
     found: list[Post | Rejected]
     """What the first rows become."""
     notes: list[str]
-    """What a person should know before importing, a sentence each."""
+    """What a person should know before importing, a sentence each, whichever columns are chosen."""
+    missing: list[str]
+    """What `mapping` lacks, a sentence each."""
     size: int
     """Bytes."""
     layout: Layout
@@ -174,15 +177,18 @@ def preview(
         shown = list(islice(_records(stream, layout, layout.rows_at, layout.rows_line), ROWS_SHOWN))
         chosen = dict(mapping) if mapping is not None else guess_mapping(layout.columns)
         order, words = _day_first(stream, layout, chosen, day_first)
-    notes = [f"Letters are read as {encoding.words}", *words]
+    notes = ([] if encoding.certain else [f"Letters are read as {encoding.words}"]) + words
+    missing: list[str] = []
     found: list[Post | Rejected] = []
     if "text" in chosen:
         reading = _reading(layout, chosen, "preview", order, zone, None, datetime.now(UTC))
         found = [_post_or_why_not(record, number, reading) for number, record in enumerate(shown, start=1)]
     else:
-        notes.append("No column looks like the text: choose it.")
+        missing.append("No column looks like the text: choose it.")
     if "posted_at" not in chosen:
-        notes.append("No column is chosen for the date: the moment of the import will stand in, marked as an estimate.")
+        missing.append(
+            "No column is chosen for the date: the moment of the import will stand in, marked as an estimate."
+        )
     return Preview(
         format=_format_in_words(layout),
         encoding=encoding.words,
@@ -191,6 +197,7 @@ def preview(
         mapping=chosen,
         found=found,
         notes=notes,
+        missing=missing,
         size=path.stat().st_size,
         layout=layout,
     )

@@ -34,6 +34,8 @@ class Encoding:
     name: str
     starts_at: int
     words: str
+    certain: bool = False
+    """Nobody need look at the letters: there is a mark, or every byte is valid UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ def detect_encoding(stream: BinaryIO) -> Encoding:
     _refuse_other_formats(start)
     for mark, name in _BOMS:
         if start.startswith(mark):
-            return Encoding(name, len(mark), f"{_NAMES[name]}, as its byte order mark says.")
+            return Encoding(name, len(mark), f"{_NAMES[name]}, as its byte order mark says.", certain=True)
     if start.count(0) > len(start) // 4:
         zeros_second = start[1::2].count(0) >= start[0::2].count(0)
         return Encoding("utf-16-le" if zeros_second else "utf-16-be", 0, "UTF-16, judged by its zero bytes.")
     valid, invalid = _count_utf8_lines(stream)
     if not invalid:
-        return Encoding("utf-8", 0, "UTF-8.")
+        return Encoding("utf-8", 0, "UTF-8.", certain=True)
     if valid > invalid:
         return Encoding("utf-8", 0, f"UTF-8, but {_lines(invalid)} not valid in it and will be rejected.")
     words = f"Windows-1252, since {_lines(invalid)} not valid UTF-8. This is a guess: check accented letters below."

@@ -53,7 +53,8 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
     if found.problems:
         st.warning("\n".join(f"- {text.plain(problem, 400)}" for problem in found.problems), icon=":material/warning:")
     if found.sample_rows:
-        st.dataframe(list(found.sample_rows), hide_index=True)
+        # A few lines high: the button below, and the progress that takes this place, stay on one screen.
+        st.dataframe(list(found.sample_rows), hide_index=True, height=180)
     with st.form("mapping", border=True):
         cells = st.columns(4)
         mapping = {}
@@ -67,6 +68,7 @@ def show_mapping(handed_in: str, found: uploads.UploadPreview) -> None:
                 format_func=lambda name: text.shorten(text.tidy(name), 60) or "(none)",
                 key=f"map_{field}",
             )
+        st.caption("Text is needed. A row without a date gets the moment of the import, marked as an estimate.")
         label = st.text_input("Name of this source here", text.shorten(found.name, 80), max_chars=100)
         if st.form_submit_button("Import", type="primary", icon=":material/upload:"):
             with look.telling_errors():

@@ -307,7 +307,8 @@ def test_preview_shows_what_would_become_of_it(upload: Path) -> None:
     assert shown.size == len(CSV)
     other = files.preview(upload, {"text": "Author"})
     assert [one.text for one in other.found if isinstance(one, Post)] == ["ann", "bo"]
-    assert any("No column is chosen for the date" in note for note in other.notes)
+    assert any("No column is chosen for the date" in note for note in other.missing)
+    assert shown.notes == shown.missing == [], "nothing to warn of"
 
 
 def test_gaps_and_doubles_in_a_header_get_names(upload: Path) -> None:
@@ -328,6 +329,13 @@ def test_gaps_and_doubles_in_a_header_get_names(upload: Path) -> None:
             ["full_text", "screen_name", "created_at"],
             {"text": "full_text", "author": "screen_name", "posted_at": "created_at"},
         ),
+        (["words", "who", "when"], {"text": "words", "author": "who", "posted_at": "when"}),
+        (
+            ["user", "body", "created", "score"],
+            {"author": "user", "text": "body", "posted_at": "created", "rating": "score"},
+        ),
+        (["message", "time", "stars"], {"text": "message", "posted_at": "time", "rating": "stars"}),
+        (["review", "date"], {"text": "review", "posted_at": "date"}),
         (["whatever"], {"text": "whatever"}),
         (["a", "b"], {}),
         ([], {}),

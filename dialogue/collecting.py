@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,12 +16,13 @@ from db import mentions, sources, workspace
 from db.mentions import NewMention, Stored
 from db.sources import AccountRow, PageCount, SourceRow
 from dialogue import points
+from dialogue.alone import alone
 from dialogue.context import Context, DialogueError
 from listeners import registry
 from listeners.base import Budget, Listener, Options, Page, Post, Query, Terminal, Transient, clean
 
-LEASE = timedelta(seconds=60)
-"""How long a page may take; renewed with each page that is stored."""
+LEASE = timedelta(seconds=150)
+"""How long a page may take, longer than one answer of a platform may; renewed with each page that is stored."""
 PAGES_A_RUN = 20
 """Then others get a turn; the source goes on right after."""
 FIRST_BACK_OFF = 30.0
@@ -62,7 +60,7 @@ def collect(ctx: Context, source_id: int) -> str | None:
 
     None: it was not due, another worker holds it, or it was taken away meanwhile. Never raises for what a platform did.
     """
-    with _alone(ctx, source_id) as free:
+    with alone(ctx, "source", source_id) as free:
         if not free:
             return None
         with ctx.database.transaction() as tx:
@@ -155,25 +153,6 @@ def counted(stored: Stored, page: Page) -> PageCount:
 
 
 # One run --------------------------------------------------------------------------------------------------------------
-
-_running: set[tuple[int, int]] = set()
-_running_guard = threading.Lock()
-
-
-@contextmanager
-def _alone(ctx: Context, source_id: int) -> Iterator[bool]:
-    """False where another thread of this process is at it: a page that outlasts its lease must not be read twice."""
-    key = (id(ctx.database), source_id)
-    with _running_guard:
-        free = key not in _running
-        if free:
-            _running.add(key)
-    try:
-        yield free
-    finally:
-        if free:
-            with _running_guard:
-                _running.discard(key)
 
 
 def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int) -> _Ending:

@@ -15,6 +15,7 @@ from db import forgetting, sources, workspace
 from db.forgetting import Standing
 from db.sources import AccountRow, SourceRow
 from dialogue import points
+from dialogue.alone import alone
 from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, back_off, open_listener
 from dialogue.context import Context
 from listeners import registry
@@ -47,6 +48,11 @@ def recheck(ctx: Context, source_id: int) -> int | None:
 
     None: it was not due, or another worker has it. A platform that fails is asked again later; its words are logged.
     """
+    with alone(ctx, "source", source_id) as free:
+        return _recheck(ctx, source_id) if free else None
+
+
+def _recheck(ctx: Context, source_id: int) -> int | None:
     with ctx.database.transaction() as tx:
         source = sources.claim(tx, source_id, ctx.clock(), LEASE, recheck=True)
         if source is None:

@@ -18,10 +18,12 @@ from db import requests as rows
 from db.engine import Transaction
 from db.requests import RequestRow
 from dialogue import audit, points
+from dialogue.alone import alone
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Role
 from listeners.base import ListeningError, Terminal, clean
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=150)
+"""How long a step of a handler may take, longer than one answer of a platform may; renewed with each."""
 TAKES = 5
 """A request that has cost so many workers their life is not taken again."""
 QUOTING = ("preview",)
@@ -132,6 +134,12 @@ def due(ctx: Context, limit: int = 20) -> list[int]:
 
 def serve(ctx: Context, request_id: int) -> None:
     """Works on a request if it is open and nobody else does; its outcome is written into its row."""
+    with alone(ctx, "request", request_id) as free:
+        if free:
+            _serve(ctx, request_id)
+
+
+def _serve(ctx: Context, request_id: int) -> None:
     with ctx.database.transaction() as tx:
         held = rows.claim(tx, request_id, ctx.clock(), LEASE)
     if held is None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from db import requests as rows
-from dialogue import requests
+from dialogue import collecting, requests
 from dialogue.context import Actor, Context, Missing, NotAllowed, Role
 from dialogue.requests import Progress
-from listeners.base import Terminal
+from listeners import http
+from listeners.base import Options, Terminal
 from tests.conftest import Clock, as_role
 
 steps: list[str] = []
@@ -55,6 +56,27 @@ def test_a_request_is_served_once(any_ctx: Context) -> None:
     view = requests.get(any_ctx, request_id)
     assert (view.state, view.words, view.result, view.done, view.total) == ("done", "Counted.", {"counted": 3}, 3, 3)
     assert requests.due(any_ctx) == []
+
+
+def test_one_that_outlasts_its_lease_is_not_begun_again_beside_itself(
+    any_ctx: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outlast(ctx: Context, _: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        steps.append("begun")
+        clock.forward(seconds=requests.LEASE.total_seconds() + 1)
+        requests.serve(ctx, progress.request_id)  # as the sweep does, which finds it free
+        return {}
+
+    monkeypatch.setattr(requests, "_handler", lambda _: outlast)
+    request_id = _ask(any_ctx, "outlast")
+    requests.serve(any_ctx, request_id)
+    assert steps == ["begun"]
+    assert requests.get(any_ctx, request_id).state == "done"
+
+
+@pytest.mark.parametrize("lease", [requests.LEASE, collecting.LEASE])
+def test_a_lease_is_longer_than_one_answer_may_take(lease: timedelta) -> None:
+    assert lease.total_seconds() > http.MAX_TIMES_TIMEOUT * Options().timeout
 
 
 def test_one_that_a_worker_holds_is_left_alone_until_its_lease_runs_out(ctx: Context, clock: Clock) -> None:

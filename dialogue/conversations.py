@@ -180,7 +180,7 @@ def _name(mention: MentionRow) -> str:
 def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_rows.ReplyRow]) -> tuple[Item, ...]:
     """Mentions and replies in the order in which they were said; an answer of ours that was collected, too, once."""
     shown = [reply for reply in sent if reply.state != "draft"]
-    ours = {reply.sent_id for reply in shown if reply.sent_id}
+    ours = {reply.sent_id for reply in shown if reply.sent_id} | _posted_by_hand(thread, shown)
     ids = [mention.id for mention in thread]
     topics, corrected = lists.topics(tx, ids), lists.corrected(tx, ids)
     depths: dict[str, int] = {}
@@ -194,6 +194,24 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
             items.append(_mention_item(mention, *tags, by_mention[mention.id]))
     items += [_reply_item(reply, min(by_mention.get(reply.mention_id or 0, -1) + 1, DEEPEST)) for reply in shown]
     return tuple(sorted(items, key=lambda item: (item.at, item.kind == "reply", item.id)))
+
+
+def _posted_by_hand(thread: Sequence[MentionRow], shown: Sequence[reply_rows.ReplyRow]) -> set[str]:
+    """Ids of our mentions that are replies which a person posted, or found, there: the platform told us no id."""
+    found: set[str] = set()
+    for reply in shown:
+        if reply.state not in ("sent", "handed_off") or reply.sent_id:
+            continue
+        same = (one.external_id for one in thread if one.ours and one.external_id not in found and _is(one, reply))
+        found.update(list(same)[:1])
+    return found
+
+
+def _is(mention: MentionRow, reply: reply_rows.ReplyRow) -> bool:
+    """Whether the mention is that very reply: by its address, else by its words."""
+    if reply.sent_url is not None and mention.url == reply.sent_url:
+        return True
+    return mention.posted_at >= reply.created_at and mention.text.split() == reply.text.split()
 
 
 def _mention_item(mention: MentionRow, topics: tuple[str, ...], corrected: tuple[str, ...], depth: int) -> Item:

@@ -312,6 +312,22 @@ def test_without_an_account_the_composer_says_so_and_the_reply_is_a_hand_off(wor
         replies.mark_handed_off(world.ctx, world.bo, reply.id, "javascript:alert(1)")
 
 
+@pytest.mark.parametrize("address", [None, "https://wall.example/w7"])
+def test_an_answer_posted_by_hand_is_shown_once_when_it_is_collected_too(world: World, address: str | None) -> None:
+    world.connects()
+    conversation = world.says("p1", "A locked thread")
+    for _ in range(2):
+        reply = world.sends(conversation, "By hand\nthen")
+        replies.mark_handed_off(world.ctx, world.bo, reply.id, address)
+    words = "Otherwise said" if address else "By hand  then"
+    ours = {"author_id": "us", "author_handle": "@us", "parent_id": "p1", "root_id": "p1"}
+    world.says("w7", words, posted_at=world.clock.now, **ours)
+    shown = [item for item in world.opens(conversation).items if item.ours]
+    assert [(item.kind, item.state) for item in shown] == [("reply", "handed_off")] * 2
+    world.says("w8", "By hand, once more", posted_at=world.clock.now, **ours)
+    assert [item.kind for item in world.opens(conversation).items if item.ours].count("mention") == 1
+
+
 def test_what_may_not_be_answered_says_why_before_anybody_types(world: World) -> None:
     world.connects()
     composer = world.opens(world.says("p1", "A locked thread")).composer

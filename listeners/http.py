@@ -37,7 +37,8 @@ MAX_ANSWER = 50 * 1024 * 1024
 """Bytes of one answer, unpacked."""
 MAX_REDIRECTS = 5
 MAX_TIMES_TIMEOUT = 6
-"""One answer may take so many times `Options.timeout`: a server that drips never runs into a read's own limit."""
+"""One answer, headers and all, may take so many times `Options.timeout`: a server that drips never runs into a read's
+own limit."""
 
 
 def user_agent() -> str:
@@ -78,7 +79,6 @@ class Client:
 
     def __init__(self, source: str, options: Options, headers: Mapping[str, str] | None = None) -> None:
         self.source = source
-        self._seconds = options.timeout * MAX_TIMES_TIMEOUT
         self._http = httpx.Client(
             transport=transport(options),
             timeout=options.timeout,
@@ -138,14 +138,11 @@ class Client:
         return answer
 
     def _read(self, response: httpx.Response) -> Answer:
-        until = time.monotonic() + self._seconds
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER:
                 raise _TooMuch(f"sent more than {MAX_ANSWER // 1024 // 1024} MB in one answer")
-            if time.monotonic() > until:
-                raise httpx.ReadTimeout("dripping", request=response.request)
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -305,14 +302,14 @@ def _instead_of_json(answer: Answer) -> str:
 
 
 def transport(options: Options) -> httpx.HTTPTransport:
-    """An httpx transport that connects to checked addresses only, also on every redirect."""
+    """An httpx transport that connects to checked addresses only, also on redirects, and ends a dripping answer."""
     guarded = httpx.HTTPTransport(verify=_tls(), trust_env=False)
     # httpx offers no other way to hand a network backend to its pool; tests/listeners/test_http.py holds that it works.
     guarded._pool = httpcore.ConnectionPool(
         ssl_context=_tls(),
         max_connections=10,
         keepalive_expiry=5.0,
-        network_backend=_CheckedNetwork(options.allow_private_hosts),
+        network_backend=_CheckedNetwork(options.allow_private_hosts, options.timeout * MAX_TIMES_TIMEOUT),
     )
     return guarded
 
@@ -324,8 +321,9 @@ def _tls() -> ssl.SSLContext:
 
 
 class _CheckedNetwork(httpcore.SyncBackend):
-    def __init__(self, allow_private: bool) -> None:
+    def __init__(self, allow_private: bool, seconds: float) -> None:
         self._allow_private = allow_private
+        self._seconds = seconds
 
     def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
         try:
@@ -334,13 +332,41 @@ class _CheckedNetwork(httpcore.SyncBackend):
             raise httpcore.ConnectError(str(error)) from error
         for address in addresses[:-1]:
             try:
-                return super().connect_tcp(address, port, *args, **kwargs)
+                return _InTime(super().connect_tcp(address, port, *args, **kwargs), self._seconds)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue  # the next address of the same name may answer, such as IPv4 where IPv6 leads nowhere
-        return super().connect_tcp(addresses[-1], port, *args, **kwargs)
+        return _InTime(super().connect_tcp(addresses[-1], port, *args, **kwargs), self._seconds)
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
         raise httpcore.ConnectError("a listener asks no Unix socket")
+
+
+class _InTime(httpcore.NetworkStream):
+    """A connection that ends `seconds` after the last thing that was sent on it, however much still drips in."""
+
+    def __init__(self, stream: httpcore.NetworkStream, seconds: float) -> None:
+        self._stream = stream
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("dripping")
+        return self._stream.read(max_bytes, left if timeout is None else min(left, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._until = time.monotonic() + self._seconds
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _InTime(self._stream.start_tls(*args, **kwargs), self._seconds)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 # --- The guard, for requests (praw, tweepy) ------------------------------------------------------------------------

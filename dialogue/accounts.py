@@ -255,9 +255,10 @@ def change_password(ctx: Context, actor: Actor, old: str, new: str, keep_session
         rows.add_failure(tx, user.username, failure_address, now)
     if not _verify(user.password_hash, old):
         raise SignInError("The current password is not right.")
-    hashed = _hashed_password(new, user.username)
     with ctx.database.transaction() as tx:
         rows.forget_failures(tx, user.username, failure_address)
+    hashed = _hashed_password(new, user.username)
+    with ctx.database.transaction() as tx:
         rows.set_user(tx, user.id, password_hash=hashed)
         ended = rows.revoke_sessions(tx, user.id, now, keep=_hash(keep_session) if keep_session else None)
         trail.record(tx, ctx, actor, "changed the password", "user", user.id, sessions_ended=ended)

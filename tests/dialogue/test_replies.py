@@ -742,6 +742,22 @@ def test_a_sample_is_answered_into_a_drawer_and_never_on_the_platform(world: Wor
     assert world.opens(conversation).state == "waiting"
 
 
+def test_an_answer_to_a_sample_whose_worker_was_lost_asks_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.ctx.database.transaction() as tx:
+        sample = [post("s1", platform="wall", author_id="jane", author_handle="@jane")]
+        mentions.upsert(tx, sample, now=world.ctx.clock(), digest=digest, sample=True)
+    reply = world.sends(int(look(world.ctx, "SELECT id FROM conversations")[0][0]))
+    world.clock.forward(seconds=AFTER_UNDO)
+    _kill_at(monkeypatch, "deliver.attempt_written")
+    with pytest.raises(Killed):
+        replies.deliver(world.ctx, reply.id)
+    monkeypatch.undo()
+    world.works_later(seconds=replies.LEASE.total_seconds() + 1)
+    world.works_later(minutes=5)
+    assert replies.get(world.ctx, reply.id).words == "Kept here: sample data is never sent."
+    assert world.wall.asked == []
+
+
 # What is deleted at its source ----------------------------------------------------------------------------------------
 
 

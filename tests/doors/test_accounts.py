@@ -388,3 +388,14 @@ def test_strangers_do_not_decide_how_much_memory_is_taken(ctx: Context, monkeypa
     monkeypatch.setattr(accounts._HASHING, "acquire", lambda timeout: False)
     with pytest.raises(accounts.TooManyTries):
         accounts.sign_in(ctx, "ada", PASSWORD, "192.0.2.1")
+
+
+def test_a_new_password_that_will_not_do_counts_as_no_failed_try(ctx: Context) -> None:
+    link = accounts.first_link(ctx)
+    assert link is not None
+    ada = accounts.actor_of(ctx, accounts.redeem(ctx, link, "ada", "Ada", "correct horse battery"))
+    assert ada is not None
+    for _ in range(6):
+        with pytest.raises(DialogueError, match="at least"):
+            accounts.change_password(ctx, ada, "correct horse battery", "short")
+    accounts.change_password(ctx, ada, "correct horse battery", "another horse battery")

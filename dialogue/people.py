@@ -199,7 +199,7 @@ def _worth_remembering(
         text, at = praise
         lines.append(f"Praised us in {at:%B %Y}: “{shortened(' '.join(text.split()), 120)}”")
     lines += [f"Asked for “{wish.title}”: {wish.state}" for wish in lists.wishes(tx, [person.id]).get(person.id, ())]
-    if of_all > 1 or answered:
+    if answered:
         lines.append(f"We answered {answered} of {counted(of_all, 'conversation')}")
     return tuple(lines)
 

@@ -22,6 +22,7 @@ from dialogue.collecting import (
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.privacy import LOOKS
 from dialogue.requests import Progress
+from dialogue.text import headed
 from listeners import registry
 from listeners.base import Answering, Capability, Health, Post, Query, Terminal, clean
 
@@ -546,11 +547,10 @@ def preview(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[s
 
 
 def _shown(post: Post) -> dict[str, str]:
-    text = f"{post.title}: {post.text}" if post.title else post.text
     return {
         "author": post.author.display_name or post.author.handle if post.author else "",
         "when": f"{post.posted_at:%d %b %Y %H:%M} UTC",
-        "text": text[:400],
+        "text": headed(post.title, post.text)[:400],
         "url": post.url or "",
     }
 

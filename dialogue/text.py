@@ -22,3 +22,11 @@ def counted(number: int, noun: str) -> str:
 def shortened(text: str, characters: int) -> str:
     """The text in at most so many characters, an ellipsis where it was cut."""
     return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
+
+
+def headed(title: str | None, text: str) -> str:
+    """A title and its text in one line of words: 'Title: text', or 'Title? text' where the title ends by itself."""
+    if not title:
+        return text
+    ends = title.rstrip().rstrip("\"'”’»)")[-1:] in tuple(".!?…:;。！？")
+    return f"{title} {text}" if ends else f"{title}: {text}"

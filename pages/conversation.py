@@ -571,10 +571,9 @@ def link_target(url: str) -> str:
 
 def person_words(panel: conversations.PersonPanel, now: datetime, reader: tzinfo) -> str:
     """Both sides in one line."""
-    parts = [
-        f"heard {text.counted(panel.mention_count, 'time')}",
-        f"answered {text.counted(panel.answered_count, 'time')}",
-    ]
+    parts = [f"heard {text.times(panel.mention_count)}"] if panel.mention_count else []
+    if panel.answered_count:
+        parts.append(f"answered {text.times(panel.answered_count)}")
     if panel.since is not None:
         parts.append(f"since {panel.since.astimezone(reader):%b %Y}")
     if panel.followers is not None:

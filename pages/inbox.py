@@ -10,6 +10,7 @@ import streamlit as st
 
 from dialogue import inbox, replies
 from dialogue.context import Actor, Context, Role
+from dialogue.text import headed
 from pages.parts import context, look, notices, state, tags, text
 
 VIEW_WORDS = {"needs_answer": "Needs an answer", "mine": "Mine", "waiting": "Waiting", "closed": "Closed", "all": "All"}
@@ -78,12 +79,9 @@ def load_facets(scope: context.Scope, _ctx: Context) -> inbox.Facets:
 def show_top(model: Model) -> None:
     """Title and search line, the views with their counts, the row of filters."""
     left, right = st.columns([1, 1], vertical_alignment="center")
-    with left:
-        waiting = model.counts.get("needs_answer", 0)
-        words = f"{text.counted(waiting, 'conversation needs', 'conversations need')} an answer."
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="title"):
-            st.markdown("# Inbox", anchors=False, width="content")
-            st.markdown(look.small(words if waiting else "Everything is answered."), width="content")
+    with left, st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="title"):
+        st.markdown("# Inbox", anchors=False, width="content")
+        st.markdown(look.small(heading_words(model)), width="content")
     with right:
         st.session_state["search"] = model.filters.search
         st.text_input(
@@ -113,6 +111,23 @@ def show_top(model: Model) -> None:
         st.error(text.plain_lines(model.problem), icon=":material/search_off:")
 
 
+def heading_words(model: Model) -> str:
+    """What waits in all; of a filtered list, what it holds as far as one page tells."""
+    if filtered(model.filters):
+        if model.problem or state.cursor():
+            return "A filtered list."
+        count = len(model.page.cards)
+        return f"{count:,} or more found." if model.page.next else f"{text.counted(count, 'conversation')} found."
+    waiting = model.counts.get("needs_answer", 0)
+    words = f"{text.counted(waiting, 'conversation needs', 'conversations need')} an answer."
+    return words if waiting else "Everything is answered."
+
+
+def filtered(filters: inbox.Filters) -> bool:
+    """Whether anything but the view was chosen."""
+    return filters != inbox.Filters(view=filters.view)
+
+
 def _view_words(view: str, counts: dict[str, int]) -> str:
     count = counts.get(view)
     return VIEW_WORDS.get(view, view) + (f" {count:,}" if count and view != "all" else "")
@@ -139,7 +154,7 @@ def show_filters(model: Model) -> None:
                 on_click=state.change_filters,
                 kwargs={"day": None},
             )
-        if chosen != inbox.Filters(view=chosen.view):
+        if filtered(chosen):
             st.button(
                 "Clear",
                 icon=":material/filter_alt_off:",
@@ -203,13 +218,14 @@ def show_cards(model: Model, person: Actor) -> None:
     """The list, with what can be done to many at once."""
     cards = model.page.cards
     if not cards:
-        filtered = model.filters != inbox.Filters(view=model.filters.view)
         if not model.problem:
-            look.nothing(_nobody_found(model.filters.view) if filtered else EMPTY[model.filters.view])
+            look.nothing(_nobody_found(model.filters.view) if filtered(model.filters) else EMPTY[model.filters.view])
         return
     ids = tuple(card.conversation_id for card in cards)
     if person.role >= Role.RESPONDER:
         show_bulk(ids, model)
+    if model.filters.day:
+        st.caption("A conversation is listed when anything said then matches; its card shows what was said last.")
     now = context.now()
     with st.container(key="cards"):
         # One button stands out: the first that is late, the next thing to do.
@@ -304,11 +320,7 @@ def show_card(
             )
         with st.container(key=f"said-{one}"):
             st.markdown(card_line(card, now))
-            st.text(
-                text.shorten(
-                    " ".join(text.tidy(f"{card.title}: {card.text}" if card.title else card.text).split()), 400
-                )
-            )
+            st.text(text.shorten(" ".join(text.tidy(headed(card.title, card.text)).split()), 400))
         with st.container(key=f"does-{one}", horizontal=True, width="content", vertical_alignment="center"):
             tags.correct(card.mention_id, card.sentiment, card.intent, card.topics, card.corrected, topics)
             answers = card.answerable and person.role >= Role.RESPONDER and card.state != "closed"

@@ -116,6 +116,11 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def times(count: int) -> str:
+    """'once', '2 times'."""
+    return "once" if count == 1 else counted(count, "time")
+
+
 def stars(rating: float) -> str:
     """A rating out of five: '★★★★☆'."""
     full = max(0, min(5, round(rating)))

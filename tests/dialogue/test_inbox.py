@@ -13,6 +13,7 @@ from db.tables import Topic
 from dialogue import conversations, feedback, inbox, people
 from dialogue.context import DialogueError, Missing, NotAllowed, Role
 from dialogue.inbox import Card, Filters
+from dialogue.text import headed
 from tests.conftest import NOON, as_role
 from tests.dialogue.conversing import World
 from tests.worlds import add_source, look, post, said, store, tag
@@ -34,6 +35,20 @@ def cards(world: World, filters: Filters | None = None, **given: Any) -> list[Ca
 
 def ids(world: World, **given: Any) -> list[int]:
     return [card.conversation_id for card in cards(world, **given)]
+
+
+@pytest.mark.parametrize(
+    ("title", "line"),
+    [
+        (None, "It rattles."),
+        ("My bicycle", "My bicycle: It rattles."),
+        ("Anyone else?", "Anyone else? It rattles."),
+        ("He said “help!”", "He said “help!” It rattles."),
+        ("Wait …", "Wait … It rattles."),
+    ],
+)
+def test_no_colon_follows_a_title_that_ends_by_itself(title: str | None, line: str) -> None:
+    assert headed(title, "It rattles.") == line
 
 
 # Paging ---------------------------------------------------------------------------------------------------------------

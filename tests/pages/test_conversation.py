@@ -190,6 +190,14 @@ def test_what_was_said_before_stands_beside(ctx: Context, open_page: Opened) -> 
     assert "The chain broke" in shown(app)
 
 
+def test_nothing_is_said_of_answers_that_never_were(ctx: Context, open_page: Opened) -> None:
+    before = world.post(7, "The chain broke.", posted_at=ctx.clock() - timedelta(days=3), author_id="person-1")
+    world.says(ctx, before, world.post(1, "And now the brake.", posted_at=ctx.clock()), sample=True)
+    app = open_page("conversation", conversation="1")
+    assert "heard 2 times" in shown(app)
+    assert "answered" not in shown(app)
+
+
 def test_a_note_is_kept_for_colleagues(ctx: Context, open_page: Opened) -> None:
     asked(ctx)
     app = open_page("conversation", conversation="1")

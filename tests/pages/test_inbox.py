@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -55,6 +56,21 @@ def test_a_view_can_be_shared_by_its_address(
 ) -> None:
     three(ctx)
     assert listed(open_page("inbox", **query)) == found
+
+
+def test_a_filtered_list_says_what_it_found_and_why_a_card_may_differ(ctx: Context, open_page: Opened) -> None:
+    three(ctx)
+    page = shown(open_page("inbox", sentiment="negative"))
+    assert "1 conversation found" in page
+    assert "need an answer" not in page
+    assert "anything said then" not in page
+    days = {"from": "2026-11-20", "to": "2026-11-20", "sentiment": "negative"}
+    assert "anything said then matches" in shown(open_page("inbox", username="bo", **days))
+
+
+def test_a_long_filtered_list_says_that_there_are_more(ctx: Context, open_page: Opened) -> None:
+    world.thousands(ctx, 120)
+    assert re.search(r"\d+ or more found", shown(open_page("inbox", topic="Delivery")))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dialogue import accounts, requests, sources, uploads
+from dialogue import accounts, inbox, requests, sources, uploads
 from dialogue.context import Actor, Context, Role
 from pages.parts import context
 from tests.conftest import Clock, RecordedTriggers
@@ -148,6 +148,30 @@ def test_a_file_is_handed_in_matched_and_imported(ctx: Context, open_page: Opene
     assert any("/uploads/rejections/" in block.proto.body for block in app.html)
     (added,) = sources.list_(ctx, ADA)
     assert added.total == 1
+
+
+def test_every_column_that_is_chosen_arrives(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    rows = b"c1,c2,c3,c4,c5\nThe Lark is lovely,ana7,Ana Lind,2026-11-19 10:00,4\n"
+    world.signed_in(ctx, Role.ADMIN, "ada")
+    app = open_page("sources", upload=uploads.spool(ctx, ADA, "survey.csv", [rows]))
+    assert "No column is chosen" not in shown(app)
+    assert not app.warning, "UTF-8 is nothing to warn of"
+    chosen = {"text": "c1", "author": "c2", "author_name": "c3", "posted_at": "c4", "rating": "c5"}
+    for field, column in chosen.items():
+        app.selectbox(key=f"map_{field}").set_value(column)
+    next(button for button in app.button if button.label == "Import").click().run()
+    requests.serve(ctx, triggers.served[-1])
+    card = next(card for card in inbox.page(ctx, ADA, inbox.Filters(view="all"), None).cards)
+    assert (card.text, card.handle, card.author_name, card.rating) == ("The Lark is lovely", "ana7", "Ana Lind", 4.0)
+    assert f"{card.posted_at:%d %b %H:%M}" == "19 Nov 10:00"
+
+
+def test_our_own_sources_stand_before_the_samples(ctx: Context, open_page: Opened) -> None:
+    sample_id = world.source(ctx, label="Invented", sample=True)
+    own_id = world.source(ctx, label="Our news")
+    assert sample_id < own_id
+    page = shown(open_page("sources"))
+    assert page.index("Our news") < page.index("Invented")
 
 
 def test_a_file_that_is_no_table_says_so(ctx: Context, open_page: Opened) -> None:

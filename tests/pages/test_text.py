@@ -173,3 +173,7 @@ def test_an_unknown_zone_is_utc() -> None:
     assert text.zone("Mars/Olympus") is UTC
     assert text.zone(None) is UTC
     assert text.zone("../../etc/passwd") is UTC
+
+
+def test_one_time_is_once() -> None:
+    assert (text.times(1), text.times(2), text.times(1_200)) == ("once", "2 times", "1,200 times")

@@ -71,7 +71,8 @@ def tag(source: BinaryIO, target: BinaryIO, analyser: Analyser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 when a file cannot be read or used."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    words = "Tags a text a line in as a JSON object a line out, in order."
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=words)
     parser.add_argument("--input", metavar="FILE", help="a text a line; standard input when not given")
     parser.add_argument("--topics", metavar="FILE", help="a taxonomy, TOML or JSON; the built-in one when not given")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads; one per core when not given")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from db import accounts
 from db import audit as rows
 from db.engine import Transaction
 from dialogue.context import Actor, Context, Role, require
@@ -15,9 +16,16 @@ MAX_DETAIL = 500
 """Characters of one detail that are kept: a trail, not a second copy of what was written."""
 
 
+_NAMES = ("label", "title", "name", "username")
+"""The details that name what was done to."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that somebody did. `detail_words` is plain text such as 'role: viewer'."""
+    """One thing that somebody did. `detail_words` is plain text such as 'role: viewer'.
+
+    `subject` has the id, `subject_named` the name in its place where the trail or the colleague's row knows one.
+    """
 
     id: int
     at: datetime
@@ -25,6 +33,7 @@ class AuditEntry:
     action: str
     subject: str
     detail_words: str
+    subject_named: str
 
 
 def record(
@@ -43,10 +52,16 @@ def entries(ctx: Context, actor: Actor, before_id: int | None = None, limit: int
     """The trail, newest first; `before_id` is the last entry's id of the page before."""
     require(actor, Role.ADMIN)
     with ctx.database.reading() as tx:
-        return [
-            AuditEntry(row.id, row.at, row.who or "Samtal", row.action, _subject(row), _words(row.detail))
-            for row in rows.tail(tx, before_id, max(1, min(limit, 500)))
-        ]
+        tail = rows.tail(tx, before_id, max(1, min(limit, 500)))
+        colleagues = {row.subject_id for row in tail if row.subject == "user" and row.subject_id.isdecimal()}
+        found = {key: accounts.user(tx, int(key)) for key in colleagues}
+        names = {key: user.display_name for key, user in found.items() if user is not None}
+    return [
+        AuditEntry(
+            row.id, row.at, row.who or "Samtal", row.action, _subject(row), _words(row.detail), _named(row, names)
+        )
+        for row in tail
+    ]
 
 
 def _keep(value: Any) -> Any:
@@ -63,6 +78,12 @@ def _keep(value: Any) -> Any:
 
 def _subject(row: rows.AuditRow) -> str:
     return f"{row.subject} {row.subject_id}".strip()
+
+
+def _named(row: rows.AuditRow, colleagues: Mapping[str, str]) -> str:
+    name = colleagues.get(row.subject_id) if row.subject == "user" else None
+    name = name or next((str(row.detail[key]) for key in _NAMES if row.subject_id and row.detail.get(key)), None)
+    return f"{row.subject} “{name}”" if name else _subject(row)
 
 
 def _words(detail: Mapping[str, Any]) -> str:

@@ -89,6 +89,7 @@ def make(ctx: Context, file: Path) -> int:
 
 def restore(ctx: Context, file: Path) -> Restored:
     """Puts the copy in `file` back and keeps what was there aside. Raises BackupError, having changed nothing."""
+    _refuse_missing(file)
     current = _embedded(ctx)
     with (
         in_use(ctx.data_dir, alone=True),
@@ -109,6 +110,11 @@ def restore(ctx: Context, file: Path) -> Restored:
         if (fresh / UPLOADS).is_dir():
             shutil.move(fresh / UPLOADS, ctx.data_dir / UPLOADS)
     return Restored(sound.mentions, kept)
+
+
+def _refuse_missing(file: Path) -> None:
+    if not file.is_file():
+        raise BackupError(f"Nothing was restored: there is no file {file}.")
 
 
 def _embedded(ctx: Context) -> Path:
@@ -171,6 +177,8 @@ def main(arguments: list[str]) -> None:
     if not arguments or arguments[0] not in {"make", "restore"} or len(arguments) > 2:
         sys.exit(__doc__)
     try:
+        if arguments[0] == "restore" and len(arguments) == 2:
+            _refuse_missing(Path(arguments[1]))  # before a mistyped name makes a folder and a key
         ctx = start.context(configuration.load(), triggers=False)
         if arguments[0] == "make":
             default = f"samtal-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz"

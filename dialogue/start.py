@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -74,10 +75,12 @@ def _writable(data_dir: Path) -> Path:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise StartError(
-            f"DATA_DIR {data_dir} cannot be written: {error.strerror}. Choose another folder with DATA_DIR=…, "
-            "or change its owner."
-        ) from error
+        if os.path.isdir(data_dir):
+            what = f"DATA_DIR {data_dir} cannot be written: {error.strerror}"
+        else:
+            there = next(folder for folder in data_dir.parents if os.path.lexists(folder))
+            what = f"DATA_DIR {data_dir} cannot be reached or made in {there}: {error.strerror}"
+        raise StartError(f"{what}. Choose another folder with DATA_DIR=…, or change its owner.") from error
     return data_dir
 
 

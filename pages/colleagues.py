@@ -301,7 +301,7 @@ def show_audit(person: Actor, now: datetime, reader: tzinfo) -> None:
             st.markdown(
                 f"{look.grey(text.at(entry.at, now, reader))} **{text.plain(entry.who, 60)}** "
                 f"{text.plain(entry.action, 60)} "
-                f"{text.plain(entry.subject, 80)} {look.grey(entry.detail_words)}"
+                f"{text.plain(entry.subject_named, 80)} {look.grey(entry.detail_words)}"
             )
     with st.container(horizontal=True):
         if before is not None:

@@ -89,3 +89,9 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
         process.stdin.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=100) == 0
+
+
+def test_the_help_is_plain_words() -> None:
+    help_words = run("--help").stdout.decode()
+    assert "a text a line in" in help_words
+    assert "`" not in help_words

@@ -56,8 +56,8 @@ def test_a_taken_port(tmp_path: Path) -> None:
 
 def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    line = one_line(start_app(tmp_path, DATA_DIR=str(tmp_path / "file" / "data")))
-    assert "DATA_DIR" in line
+    line = one_line(start_app(tmp_path, DATA_DIR=str(tmp_path / "file" / "samtal" / "data")))
+    assert f"data cannot be reached or made in {tmp_path / 'file'}: Not a directory" in line
 
 
 def test_a_setting_that_cannot_be(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from db import workspace as workspace_rows
-from dialogue import accounts, feedback, requests, workspace
+from dialogue import accounts, feedback, requests, sources, workspace
 from dialogue.context import Actor, Context, Role
 from pages.parts import charts, export, look, state
 from tests.conftest import RecordedTriggers
@@ -249,3 +249,14 @@ def test_the_audit_says_who_did_what(ctx: Context, open_page: Opened) -> None:
     app.segmented_control(key="people_part").set_value("Audit").run()
     assert "**Mira** changed workspace" in shown(app)
     assert "Halvora \\*bikes\\*" in shown(app)
+
+
+def test_the_audit_names_what_it_can(ctx: Context, open_page: Opened) -> None:
+    app = open_page("colleagues")
+    source_id = world.source(ctx, label="City news")
+    sources.rename(ctx, MIRA, source_id, "Town news")
+    world.signed_in(ctx, Role.VIEWER, "bo")
+    accounts.set_role(ctx, MIRA, 2, Role.PRODUCT)
+    app.segmented_control(key="people_part").set_value("Audit").run()
+    assert "changed the role user “Bo”" in shown(app)
+    assert "source “City news”" in shown(app), "as it was called then"

@@ -330,7 +330,7 @@ def main() -> None:
     look.heading("People & roles", "Who works here and may do what.")
     parts = ["People", "Your account", "Rules"] + (["Audit"] if person.role >= Role.ADMIN else [])
     part = st.segmented_control(
-        "Part", parts, default="People", required=True, key="people_part", label_visibility="collapsed"
+        "Part", parts, default="People", required=True, key="people_part", label_visibility="collapsed", wrap=False
     )
     with look.telling_errors():
         scope, ctx = context.scope(person), context.ctx()

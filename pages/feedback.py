@@ -67,6 +67,7 @@ def show_top(board: Board) -> str | None:
         default="all",
         required=True,
         key="board_state",
+        wrap=False,
         label_visibility="collapsed",
         format_func=lambda name: "All" if name == "all" else f"{STATE_WORDS.get(name, name)} {counts[name]}",
     )

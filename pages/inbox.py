@@ -101,6 +101,7 @@ def show_top(model: Model) -> None:
         inbox.VIEWS,
         key="view",
         required=True,
+        wrap=False,
         label_visibility="collapsed",
         format_func=lambda view: _view_words(view, model.counts),
         on_change=_changed,

@@ -159,6 +159,10 @@ def _replies(ctx: Context, actor: Actor, _: int, q: ReplyQuery) -> records.Page[
     )
 
 
+def _people(ctx: Context, actor: Actor, _: int, q: Samples) -> records.Page[records.Person]:
+    return records.people(ctx, actor, q.after, q.limit, sample=q.sample)
+
+
 def _sources(ctx: Context, actor: Actor, _: int, q: PageQuery) -> records.Page[records.Source]:
     return records.sources(ctx, actor, q.after, q.limit)
 
@@ -218,10 +222,19 @@ OPERATIONS: tuple[Operation, ...] = (
         role="responder",
     ),
     Operation(
+        "listPeople",
+        "GET",
+        "/api/v1/people",
+        "Those who speak to us, with their handles.",
+        records.Page[records.Person],
+        _people,
+        query=Samples,
+    ),
+    Operation(
         "getPerson",
         "GET",
         "/api/v1/people/{id}",
-        "Somebody who speaks to us, with her handles.",
+        "Somebody who speaks to us, with their handles.",
         records.Person,
         lambda ctx, actor, id_, _: records.person(ctx, actor, id_),
     ),

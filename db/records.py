@@ -350,22 +350,29 @@ def sources(tx: Transaction, after: int, limit: int) -> list[SourceRow]:
 
 
 def person(tx: Transaction, person_id: int) -> PersonRow | None:
-    found = tx.session.get(Person, person_id)
-    if found is None:
-        return None
-    query = (
-        _select(
-            col(Identity.platform),
-            col(Identity.external_id),
-            col(Identity.handle),
-            col(Identity.display_name),
-            col(Identity.followers),
-        )
-        .where(col(Identity.person_id) == person_id)
-        .order_by(col(Identity.id))
-    )
-    identities = tuple(IdentityRow(*row) for row in tx.connection.execute(query))
-    return PersonRow(person_id, found.display_name, found.memo, found.created_at, found.sample, identities)
+    found = _person_rows(tx, _people().where(col(Person.id) == person_id))
+    return found[0] if found else None
+
+
+def people(tx: Transaction, after: int, limit: int, *, sample: bool) -> list[PersonRow]:
+    """People who speak to us: not ourselves, and nobody who has been merged into somebody else."""
+    speaks = select(col(Identity.id)).where(col(Identity.person_id) == col(Person.id), ~col(Identity.ours)).exists()
+    query = _people().where(col(Person.id) > after, speaks).order_by(col(Person.id)).limit(limit)
+    return _person_rows(tx, query if sample else query.where(~col(Person.sample)))
+
+
+def _people() -> Select[Any]:
+    return _select(*(col(getattr(Person, name)) for name in PersonRow.__slots__ if name != "identities"))
+
+
+def _person_rows(tx: Transaction, query: Select[Any]) -> list[PersonRow]:
+    found = tx.connection.execute(query).all()
+    handles: dict[int, list[IdentityRow]] = {row[0]: [] for row in found}
+    columns = [col(getattr(Identity, name)) for name in IdentityRow.__slots__]
+    of_them = _select(col(Identity.person_id), *columns).where(col(Identity.person_id).in_(handles))
+    for person_id, *identity in tx.connection.execute(of_them.order_by(col(Identity.id))):
+        handles[person_id].append(IdentityRow(*identity))
+    return [PersonRow(*[*row, tuple(handles[row[0]])]) for row in found]
 
 
 def feedback(

@@ -41,6 +41,7 @@ __all__ = [
     "draft",
     "feedback",
     "mentions",
+    "people",
     "person",
     "replies",
     "sources",
@@ -280,6 +281,18 @@ def person(ctx: Context, actor: Actor, person_id: int) -> Person:
         found = rows.person(tx, person_id)
     if found is None:
         raise Missing("There is no such person, or not any more.")
+    return _person(found)
+
+
+def people(ctx: Context, actor: Actor, after: int = 0, limit: int = 50, *, sample: bool = False) -> Page[Person]:
+    """People who speak to us, oldest id first."""
+    require(actor, Role.VIEWER)
+    with ctx.database.reading() as tx:
+        found = rows.people(tx, after, limit, sample=sample)
+    return _page(found, limit, lambda row: row.id, _person)
+
+
+def _person(found: rows.PersonRow) -> Person:
     identities = tuple(map(_identity, found.identities))
     # The name came from one of the handles: it may leave only where all of them may.
     name = None if any(identity.withheld for identity in identities) else found.display_name

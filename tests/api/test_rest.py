@@ -105,6 +105,7 @@ def test_sample_data_stays_out_unless_asked_for(ctx: Context) -> None:
     reads = program(ctx, first_admin(ctx)[0])
     assert reads.get("/mentions")["items"] == []
     assert reads.get("/conversations")["items"] == []
+    assert reads.get("/people")["items"] == []
     assert [m["sample"] for m in reads.get("/mentions", sample=True)["items"]] == [True]
 
 
@@ -122,6 +123,7 @@ def test_where_a_platform_forbids_export_only_ids_leave(ctx: Context, platform: 
         for path in (
             "/mentions",
             "/conversations",
+            "/people",
             f"/conversations/{mention['conversation_id']}",
             f"/people/{mention['person_id']}",
             "/feedback",
@@ -144,6 +146,9 @@ def test_a_conversation_a_person_and_the_board(any_ctx: Context, ada: Actor, rea
     assert [m["text"] for m in detail["mentions"]] == ["The hinge squeaks", "Mine, too"]
     person = reads.get(f"/people/{detail['mentions'][0]['person_id']}")
     assert [i["handle"] for i in person["identities"]] == ["@bjork"]
+    people = reads.get("/people")["items"]
+    assert [[i["handle"] for i in one["identities"]] for one in people] == [["@bjork"], ["@bo"]]
+    assert people[0] == person
     feedback.add(any_ctx, ada, "A better hinge", "idea", detail["mentions"][0]["id"], "The hinge squeaks")
     (item,) = reads.get("/feedback", state="new")["items"]
     assert (item["title"], item["evidence"][0]["quote"]) == ("A better hinge", "The hinge squeaks")

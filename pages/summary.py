@@ -214,7 +214,7 @@ def show_welcome(person: Actor) -> None:
         st.markdown(
             "### :material/science: Look around first\n"
             "A made-up fortnight of an invented brand, read by the real model, "
-            "marked as sample wherever it shows, and easily removed."
+            "marked as sample wherever it shows, removed in one click."
         )
         if person.role >= Role.ADMIN and state.request("sample") is None:
             st.button("Load the sample data", type="primary", key="load_sample", on_click=_load_sample)
@@ -229,15 +229,20 @@ def _load_sample() -> None:
 
 
 def show_sample_bar(person: Actor) -> None:
-    """Says that these people were made up, and takes them away once that is confirmed."""
+    """Says that these people were made up, and takes them away in one click."""
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="sample-bar"
     ):
         look.sample_banner(True)
         if person.role >= Role.ADMIN and state.request("sample") is None:
-            with st.popover("Remove the sample data", icon=":material/delete:", type="tertiary"):
-                st.markdown("The invented people go, with what they said, its answers and its charts.")
-                st.button("Remove it", type="primary", key="remove_sample", on_click=_remove_sample)
+            st.button(
+                "Remove the sample data",
+                icon=":material/delete:",
+                type="tertiary",
+                key="remove_sample",
+                help="Takes out the invented people and all that hangs on them. It can be loaded again.",
+                on_click=_remove_sample,
+            )
     notices.wait_for("sample")
 
 

@@ -98,7 +98,7 @@ def test_an_import_goes_on_where_its_worker_was_lost(
     report = any_ctx.data_dir / "uploads" / f"{request_id}-rejected.csv"
     with report.open("a") as file:
         file.write("written, but its page was never stored\n")
-    clock.forward(minutes=2)
+    clock.forward(minutes=5)
     requests.serve(any_ctx, request_id)
     view = requests.get(any_ctx, request_id)
     assert (view.state, view.result["new"], view.result["rejected"]) == ("done", 1900, 100)

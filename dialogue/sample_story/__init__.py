@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 
 DAYS = 14
-PLATFORMS = ("bluesky", "reddit", "x", "file")
+REVIEWED = ("file",)
+"""What stands on these are reviews, with a rating; nobody asks or is answered there."""
+PLATFORMS = ("bluesky", "reddit", "x", *REVIEWED)
 BRAND = "Halvora"
 OUR_ID = "halvora"
 
@@ -132,7 +134,7 @@ def _strike(chance: random.Random, now: datetime) -> Iterator[Line]:
 
 def _answer(line: Line, answers: Sequence[str], now: datetime, chance: random.Random) -> Iterator[Line]:
     """The company's answer, to two questions or complaints in three and now and then to praise."""
-    if not answers or line.platform == "file" or chance.random() > _ANSWERED:
+    if not answers or line.platform in REVIEWED or chance.random() > _ANSWERED:
         return
     at = line.at + timedelta(minutes=chance.triangular(8, 600, 60))
     if at < now - timedelta(hours=2):
@@ -157,11 +159,11 @@ def _say(template: str, said: set[str], chance: random.Random) -> str:
 
 def _single(key: str, text: str, mood: str, at: datetime, chance: random.Random) -> Line:
     platform = chance.choices(PLATFORMS, weights=(5, 4, 4, 3))[0]
-    if mood == "?" and platform == "file":
+    if mood == "?" and platform in REVIEWED:
         platform = "bluesky"  # nobody asks a question in a review
     name, handle = _somebody(chance)
     rating = None
-    if platform == "file":
+    if platform in REVIEWED:
         rating = float({"-": chance.choice((1, 2)), "+": chance.choice((4, 5))}.get(mood, 3))
     return Line(key, platform, key, name, handle, text, at, rating)
 

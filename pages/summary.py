@@ -78,7 +78,8 @@ def show_numbers(numbers: tuple[measures.Number, ...]) -> None:
                 # Unescaped: these are our own figures, and a backslash would hide the minus that turns the arrow.
                 text.ascii_minus(number.change) or None,
                 delta_color="off" if number.good is None else "green" if number.good else "red",
-                delta_description=f"against the {days()} days before" if number.change else None,
+                delta_description="vs previous" if number.change else None,  # longer words are cut on a phone
+                help=f"Against the {days()} days before." if number.change else None,
                 chart_data=list(number.spark) if len(number.spark) > 1 else None,
                 chart_type="area",
             )

@@ -32,8 +32,7 @@ def main() -> int:
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--epochs", type=float, help="passes over the training texts")
-    parser.add_argument("--minutes", type=float, help="training ends by then, whatever the epochs")
-    parser.add_argument("--bfloat16", action="store_true", help="faster on processors that have it")
+    parser.add_argument("--float32", action="store_true", help="train without bfloat16 (slower, any processor)")
     parser.add_argument("--keep-checkpoint", action="store_true", help="export and measure what is in --work")
     options = parser.parse_args()
     try:
@@ -60,9 +59,8 @@ def train(options: argparse.Namespace) -> None:
     options.weights.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     if not options.keep_checkpoint:
-        recipe = Recipe(bfloat16=options.bfloat16)
-        recipe = replace(recipe, epochs=options.epochs or recipe.epochs, minutes=options.minutes or recipe.minutes)
-        fine_tune(options.data, checkpoint, recipe)
+        recipe = Recipe(bfloat16=not options.float32)
+        fine_tune(options.data, checkpoint, replace(recipe, epochs=options.epochs or recipe.epochs))
 
     network = export.network_from(checkpoint)
     export.to_onnx(network, options.work / "float32.onnx")

@@ -12,8 +12,10 @@ from pathlib import Path
 from analysis.base import (
     Analyser,
     AnalysisError,
+    HubModel,
     Intent,
     IntentScore,
+    Rereads,
     Sentiment,
     SentimentScores,
     Tags,
@@ -25,8 +27,10 @@ from analysis.registry import BUILT_IN, names, opener
 __all__ = [
     "Analyser",
     "AnalysisError",
+    "HubModel",
     "Intent",
     "IntentScore",
+    "Rereads",
     "Sentiment",
     "SentimentScores",
     "Tags",
@@ -37,6 +41,8 @@ __all__ = [
     "default_topics",
     "load_topics",
     "open_analyser",
+    "parse_topics",
+    "write_topics",
 ]
 
 
@@ -59,6 +65,20 @@ def load_topics(path: str | Path) -> tuple[Topic, ...]:
     return topics.load_topics(path)
 
 
+def parse_topics(text: str, as_json: bool = False) -> tuple[Topic, ...]:
+    """The topics of a taxonomy file's text, TOML or JSON. Raises AnalysisError that says what to change."""
+    from analysis import topics
+
+    return topics.parse_topics(text, as_json)
+
+
+def write_topics(topics: Sequence[Topic]) -> str:
+    """The text of a TOML file that `load_topics` and `--topics` read as these topics."""
+    from analysis import topics as subject
+
+    return subject.write_topics(topics)
+
+
 def check_topics(topics: Sequence[Topic]) -> None:
     """Raises AnalysisError when `open_analyser` would refuse these topics; loads no model."""
     from analysis import topics as subject
@@ -67,13 +87,24 @@ def check_topics(topics: Sequence[Topic]) -> None:
 
 
 def open_analyser(
-    topics: Sequence[Topic] | None = None, *, threads: int | None = None, name: str = BUILT_IN
+    topics: Sequence[Topic] | None = None,
+    *,
+    threads: int | None = None,
+    name: str = BUILT_IN,
+    sentiment: HubModel | None = None,
 ) -> Analyser:
     """Opens an analyser, which takes about a second and, once it reads, 230 MB; keep it and share it between threads.
 
     topics: the taxonomy; None takes `default_topics()`, an empty one tags no topics.
     threads: processor threads for one pass; None takes one per core.
     name: one of `analyser_names()`.
+    sentiment: a checkpoint of the model hub that says the sentiment; where it cannot be used, the analyser named goes
+    on alone and says why (see `analysis.hub.HubAnalyser`).
     Raises AnalysisError when the topics, the weights or the name cannot be used.
     """
-    return opener(name)(default_topics() if topics is None else topics, threads)
+    analyser = opener(name)(default_topics() if topics is None else topics, threads)
+    if sentiment is None:
+        return analyser
+    from analysis.hub import HubAnalyser
+
+    return HubAnalyser(analyser, sentiment, threads)

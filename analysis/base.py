@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 KNOWN_LANGUAGES = frozenset({"en"})
 """ISO 639-1 codes of what the bundled model was shown to read; docs/model.md has its figures in other languages."""
@@ -59,12 +59,14 @@ class TopicScore:
 class Topic:
     """A topic of the taxonomy, described in words.
 
-    The best of `phrases` counts, not their average; `examples` are texts that people confirmed.
+    The best of `phrases` counts, not their average; `examples` are texts that people confirmed. `counterexamples` are
+    texts from which people took the topic away: what is nearer to one of them is not about the topic.
     """
 
     name: str
     phrases: tuple[str, ...]
     examples: tuple[str, ...] = ()
+    counterexamples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,20 @@ class Tags:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A sequence classification checkpoint that says the sentiment in the bundled model's place; see analysis.hub.
+
+    checkpoint: a hub id such as "name/model", or a folder.
+    revision: branch, tag or commit of a hub id; None takes the default branch.
+    labels: "theirs=negative,theirs=neutral,…" where the checkpoint's own labels do not say what they mean.
+    """
+
+    checkpoint: str
+    revision: str | None = None
+    labels: str | None = None
+
+
 class AnalysisError(Exception):
     """The analysis room could not do what was asked; the message says what to do."""
 
@@ -98,3 +114,17 @@ class Analyser(Protocol):
 
     def tags(self, texts: Sequence[str]) -> list[Tags]:
         """Tags for each text, in order. Equal texts are read once. Never raises on a text, however odd it is."""
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """An optional power of an analyser: topics from embeddings that it made before, with no pass over the text."""
+
+    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
+        """The topics of each text, as `tags` would give them, from its `Tags.embedding` by the same `model`."""
+
+    def with_topics(self, topics: Sequence[Topic]) -> Analyser:
+        """The same analyser under another taxonomy, in milliseconds: it reads only phrases that are new to it.
+
+        Raises AnalysisError when the taxonomy cannot be used.
+        """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis import calibration
-from analysis.base import Intent, IntentScore, Sentiment, SentimentScores, Tags, Topic
+from analysis.base import Intent, IntentScore, Sentiment, SentimentScores, Tags, Topic, TopicScore
 from analysis.calibration import INTENTS, features, softmax
-from analysis.encoder import WEIGHTS, Encoder
+from analysis.encoder import DIMENSIONS, WEIGHTS, Encoder
 from analysis.language import UNKNOWN, language_of
 from analysis.text import clean, mask
 from analysis.topics import Matcher
@@ -42,6 +43,22 @@ class MiniLM:
         """Name and version of the weights."""
         return self._calibration.model
 
+    def with_topics(self, topics: Sequence[Topic]) -> MiniLM:
+        """The same weights under another taxonomy; only phrases that are new are read. Raises AnalysisError."""
+        other = copy(self)
+        other._matcher = self._matcher.with_topics(topics)
+        return other
+
+    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
+        """The topics of each text from its stored embedding, in order; none for b"", as for a text with no words."""
+        read = [number for number, packed in enumerate(embeddings) if packed]
+        found: list[tuple[TopicScore, ...]] = [()] * len(embeddings)
+        packed = np.frombuffer(b"".join(embeddings[number] for number in read), "<f2")
+        vectors = packed.reshape(len(read), DIMENSIONS).astype(np.float32)
+        for number, topics in zip(read, self._matcher.scores(vectors), strict=True):
+            found[number] = topics
+        return found
+
     def tags(self, texts: Sequence[str]) -> list[Tags]:
         """Tags for each text, in order. Texts that differ only in blanks, user names or links are read once.
 
@@ -64,7 +81,8 @@ class MiniLM:
         moods /= moods.sum(axis=1, keepdims=True)
         intents = self.intent_probabilities(features(reading, fitted.intent_center))
         packed = reading.embedding.astype("<f2")
-        topics = self._matcher.scores(reading.embedding)
+        # As it is stored, so that `topics` finds the very same when the taxonomy changes.
+        topics = self._matcher.scores(packed.astype(np.float32))
         return [
             Tags(
                 language=language_of(text),

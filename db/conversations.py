@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ from sqlmodel import col
 from db.engine import Transaction
 from db.tables import (
     Conversation,
-    Correction,
     EffectiveTag,
     FeedbackEvidence,
     FeedbackItem,
@@ -22,7 +21,6 @@ from db.tables import (
     Mention,
     Presence,
     Seen,
-    Tag,
     Undo,
     User,
 )
@@ -317,45 +315,3 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         name: datetime.fromisoformat(value) if name.endswith("_at") and value is not None else value
         for name, value in values.items()
     }
-
-
-# Corrections ----------------------------------------------------------------------------------------------------------
-
-
-def correct(
-    tx: Transaction, mention_id: int, field: str, value: Collection[str], user_id: int | None, at: datetime
-) -> bool:
-    """Adds a correction beside what the model said; an earlier one on the field is withdrawn. False: no such one."""
-    query = (
-        select(col(Mention.id), col(Tag.sentiment), col(Tag.intent), col(Tag.language), col(Tag.topics), col(Tag.model))
-        .outerjoin(Tag, col(Tag.mention_id) == col(Mention.id))
-        .where(col(Mention.id) == mention_id)
-        .with_for_update(of=Mention)
-    )
-    row = tx.connection.execute(query).one_or_none()
-    if row is None:
-        return False
-    said = {"sentiment": [row[1]], "intent": [row[2]], "language": [row[3]]}.get(field) or [
-        topic["name"] for topic in row[4] or []
-    ]
-    withdraw_correction(tx, mention_id, field, at)
-    tx.connection.execute(
-        insert(Correction).values(
-            mention_id=mention_id,
-            field=field,
-            value=list(value),
-            model_said=said if row[5] else [],
-            model=row[5] or "",
-            user_id=user_id,
-            at=at,
-        )
-    )
-    return True
-
-
-def withdraw_correction(tx: Transaction, mention_id: int, field: str, at: datetime) -> bool:
-    """Withdraws the correction that holds; False when there is none."""
-    query = update(Correction).where(
-        col(Correction.mention_id) == mention_id, col(Correction.field) == field, col(Correction.withdrawn_at).is_(None)
-    )
-    return tx.connection.execute(query.values(withdrawn_at=at)).rowcount > 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 
@@ -40,6 +40,8 @@ class Workspace(SQLModel, table=True):
     sample_loaded_at: datetime | None = None
     key_check: str = ""
     """Digest that only the secret key this database was made with gives; empty until the first start."""
+    unfolded_below: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Mentions with a smaller id were tagged by a version that looked for no copies; 0 once they have been examined."""
 
 
 class User(SQLModel, table=True):
@@ -275,7 +277,7 @@ class Conversation(SQLModel, table=True):
     __tablename__ = "conversations"
     __table_args__ = (
         UniqueConstraint("platform", "root_id"),
-        Index("ix_conversations_inbox", "state", "latest_at", "id"),
+        Index("ix_conversations_inbox", "state", "shelf", "latest_at", "id"),
         Index("ix_conversations_latest", "latest_at", "id"),
         Index("ix_conversations_assignee", "assignee_id", "state", "latest_at", "id"),
         Index("ix_conversations_sentiment", "sentiment", "latest_at", "id"),
@@ -302,6 +304,10 @@ class Conversation(SQLModel, table=True):
     first_answered_at: datetime | None = None
     last_answered_at: datetime | None = None
     closed_at: datetime | None = None
+    shelf: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Where it lies: "" in the inbox, copy (folded under its original), set_aside (likely spam)."""
+    copies: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many copies its mentions have elsewhere, where they are the originals."""
     sample: bool = False
 
 
@@ -348,6 +354,8 @@ class Mention(SQLModel, table=True):
     """When it was last known to stand at its source."""
     ours: bool = False
     """Written by one of our own accounts; no mention in any count."""
+    set_aside: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Likely spam; kept, and in no count. SpamVerdict says why."""
     tagged_at: datetime | None = None
     lease_until: datetime | None = None
     fence: int = 0
@@ -429,10 +437,16 @@ class MentionTopic(SQLModel, table=True):
 
 
 class Correction(SQLModel, table=True):
-    """A person's word on one field of a mention's tags. It wins over every model version and is never overwritten."""
+    """A person's word on one field of a mention's tags. It wins over every model version and is never overwritten.
+
+    One whose value is what the model said confirms it.
+    """
 
     __tablename__ = "corrections"
-    __table_args__ = (Index("ix_corrections_mention", "mention_id", "field"),)
+    __table_args__ = (
+        Index("ix_corrections_mention", "mention_id", "field"),
+        Index("ix_corrections_field", "field", "id"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE")
     field: str
@@ -441,19 +455,110 @@ class Correction(SQLModel, table=True):
     """One value, or the topic names."""
     model_said: list[str] = _json(list)
     model: str = ""
+    certainty: float | None = None
+    """The probability that the model gave what it said, 0 to 1; None for topics and languages."""
+    how: str = "passing"
+    """How it came about: passing, least_certain, random. Only the last says how often the model is right."""
     user_id: int = Field(foreign_key="users.id")
     at: datetime
+    replaces_id: int | None = None
+    """The judgement that it took the place of, which holds again once this one is undone."""
     withdrawn_at: datetime | None = None
     """Set when it was undone or replaced by a later one."""
 
 
+# What is said many times, and what nobody needs to read ---------------------------------------------------------------
+
+
+class Wording(SQLModel, table=True):
+    """A text without what copies change, such as links and user names; several mentions may have it."""
+
+    __tablename__ = "wordings"
+    __table_args__ = (UniqueConstraint("digest", "sample"), _IDS_NEVER_REUSED)
+    id: int | None = Field(default=None, primary_key=True)
+    digest: str
+    sample: bool = False
+    """Sample data is no copy of what people really said, nor the other way round."""
+    group_id: int = Field(index=True)
+    """The same for wordings that are copies of each other: the id of one that was, or is, among them."""
+
+
+class WordingKey(SQLModel, table=True):
+    """Copies have at least one of their few keys in common, so that one look-up finds them."""
+
+    __tablename__ = "wording_keys"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    wording_id: int = Field(foreign_key="wordings.id", ondelete="CASCADE", primary_key=True, index=True)
+
+
+class Copy(SQLModel, table=True):
+    """A mention that is long enough to be copied, not ours, and not taken out of its group by a person."""
+
+    __tablename__ = "copies"
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    wording_id: int = Field(foreign_key="wordings.id", ondelete="CASCADE", index=True)
+    personal: bool = False
+    """It answers us by name: never folded."""
+
+
+class CopyGroup(SQLModel, table=True):
+    """Two or more mentions that say the same, those set aside left out. One row a group that has as many."""
+
+    __tablename__ = "copy_groups"
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """Wording.group_id."""
+    original_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", index=True)
+    """The one that was posted first."""
+    size: int
+
+
+class NotACopy(SQLModel, table=True):
+    """A person's word that a mention stands for itself; it holds whatever the text becomes."""
+
+    __tablename__ = "not_copies"
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    user_id: int = Field(foreign_key="users.id")
+    at: datetime
+
+
+class SpamVerdict(SQLModel, table=True):
+    """Why a mention is set aside, or that it must not be. A person's word, where `user_id` is set, holds for good."""
+
+    __tablename__ = "spam_verdicts"
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    spam: bool
+    score: float = 0.0
+    reasons: list[str] = _json(list)
+    """In words."""
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    at: datetime
+
+
 class Topic(SQLModel, table=True):
+    """One topic of the taxonomy. Its examples here were typed by hand; those that people confirmed are corrections."""
+
     __tablename__ = "topics"
+    __table_args__ = (_IDS_NEVER_REUSED,)
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     phrases: list[str] = _json(list)
     examples: list[str] = _json(list)
     position: int = 0
+
+
+class Taxonomy(SQLModel, table=True):
+    """The topics as they were after each change; the newest are those in force. Its id is the taxonomy's version."""
+
+    __tablename__ = "taxonomies"
+    __table_args__ = (_IDS_NEVER_REUSED,)
+    id: int | None = Field(default=None, primary_key=True)
+    topics: list[dict[str, Any]] = _json(list)
+    """[{"id", "name", "phrases", "examples"}], in their order."""
+    words: str = ""
+    """What was changed, for people."""
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    at: datetime
 
 
 class Rollup(SQLModel, table=True):

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from analysis.base import KNOWN_LANGUAGES, Intent, Sentiment
 from db import conversations as rows
+from db import gold, tags
 from db import inbox as lists
-from db import tags
 from db import workspace as workspace_rows
 from db.engine import Transaction
 from dialogue import audit, platforms, search
@@ -247,7 +247,7 @@ def correct(ctx: Context, actor: Actor, mention_id: int, field: str, value: str 
     values = [value] if isinstance(value, str) else list(dict.fromkeys(value))
     with ctx.database.transaction() as tx:
         _check_correction(tx, field, values)
-        if not rows.correct(tx, mention_id, field, values, actor.user_id, ctx.clock()):
+        if gold.judge(tx, mention_id, field, values, actor.user_id, ctx.clock()) is None:
             raise Missing("This mention is not here any more.")
         _reapply(tx, mention_id)
         audit.record(tx, ctx, actor, "corrected", "mention", mention_id, field=field, value=values)
@@ -258,7 +258,7 @@ def withdraw(ctx: Context, actor: Actor, mention_id: int, field: str) -> None:
     """Takes a correction back: the model's word shows again."""
     require(actor, Role.PRODUCT)
     with ctx.database.transaction() as tx:
-        if not rows.withdraw_correction(tx, mention_id, field, ctx.clock()):
+        if not gold.withdraw(tx, mention_id, field, ctx.clock()):
             raise Missing("There is no correction to take back.")
         _reapply(tx, mention_id)
         audit.record(tx, ctx, actor, "withdrew correction", "mention", mention_id, field=field)

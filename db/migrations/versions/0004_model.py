@@ -1,5 +1,9 @@
 """What people said of the model."""
 
+import sqlalchemy as sa
+import sqlmodel
+from alembic import op
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -7,4 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    # What was corrected before was corrected in passing, whoever saw it.
+    op.add_column("corrections", sa.Column("how", sqlmodel.AutoString(), nullable=False, server_default="passing"))
+    op.add_column("corrections", sa.Column("certainty", sa.Float(), nullable=True))
+    op.add_column("corrections", sa.Column("replaces_id", sa.Integer(), nullable=True))

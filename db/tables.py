@@ -572,6 +572,66 @@ class Rollup(SQLModel, table=True):
     count: int = 0
 
 
+class Theme(SQLModel, table=True):
+    """A cluster of mentions that a run found, and found again: what the taxonomy did not foresee."""
+
+    __tablename__ = "themes"
+    __table_args__ = (Index("ix_themes_seen", "dismissed_at", "last_seen_at"), _IDS_NEVER_REUSED)
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    """The name of the last run; `given_name` is a person's and is shown in its place."""
+    given_name: str | None = None
+    phrases: list[str] = _json(list)
+    """What a topic may be described with: from texts whose platform allows it, best first."""
+    centroid: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """As a tag's embedding."""
+    space: str = ""
+    """The model whose embeddings these are."""
+    cohesion: float = 0.0
+    note: str = ""
+    """What became of it in the last run where that is more than growing: split, merged."""
+    first_seen_at: datetime
+    last_seen_at: datetime
+    """The last run that found it."""
+    dismissed_at: datetime | None = None
+    topic: str | None = None
+    """The name of the topic that was made of it."""
+    item_id: int | None = Field(default=None, foreign_key="feedback_items.id", ondelete="SET NULL", index=True)
+    sample: bool = False
+
+
+class ThemeMention(SQLModel, table=True):
+    """A mention belongs to one theme at most."""
+
+    __tablename__ = "theme_mentions"
+    __table_args__ = (Index("ix_theme_mentions_theme", "theme_id", "mention_id"),)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    theme_id: int = Field(foreign_key="themes.id", ondelete="CASCADE")
+    score: float
+    """Cosine with the theme's centre."""
+    quote: int | None = None
+    """1 to 3 for a typical quote."""
+
+
+class ThemeRun(SQLModel, table=True):
+    """One search for themes. The row that is `running` under a lease keeps others from searching."""
+
+    __tablename__ = "theme_runs"
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = "running"
+    """running, done, failed."""
+    started_at: datetime
+    finished_at: datetime | None = None
+    lease_until: datetime | None = None
+    newest_mention_id: int = 0
+    """The highest id that it could see: what came later is new."""
+    mentions: int = 0
+    grouped: int = 0
+    """How many of them are in a theme."""
+    themes: int = 0
+    words: str = ""
+
+
 # What we answer -------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from db import rollups, workspace
+from db import rollups, topics, workspace
 from db.engine import Transaction
 from db.mentions import buried_as
 from db.sql import chunks, insert, one_at_a_time, table
@@ -73,6 +73,7 @@ def forget(
                 delete(_replies).where(_replies.c.mention_id.in_(some), _replies.c.state.in_(NOT_SENT))
             )
             tx.connection.execute(delete(_mentions).where(_mentions.c.id.in_(some)))
+    topics.forget_texts(tx, [text for row in rows for text in (row.text, f"{row.title or ''} {row.text}")])
     refresh_conversations(tx, {row.conversation_id for row in rows})
     _forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
     workspace.bump(tx)
@@ -84,7 +85,7 @@ def _rows(tx: Transaction, ids: Sequence[int]) -> list[Any]:
     for some in chunks(ids):
         query = select(
             _mentions.c.id, _mentions.c.platform, _mentions.c.external_id, _mentions.c.identity_id,
-            _mentions.c.conversation_id,
+            _mentions.c.conversation_id, _mentions.c.title, _mentions.c.text,
         ).where(_mentions.c.id.in_(some)).order_by(_mentions.c.id)  # fmt: skip
         found += tx.connection.execute(query).all()
     return found

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from db import rollups
 from db.engine import Transaction
 from db.sql import chunks, insert, table
-from db.tables import Conversation, Correction, EffectiveTag, Mention, MentionTopic, Tag
+from db.tables import Conversation, Correction, EffectiveTag, Mention, MentionTopic, Tag, Topic
 
 _mentions = table(Mention)
 _tags = table(Tag)
@@ -22,6 +22,7 @@ _effective = table(EffectiveTag)
 _topics = table(MentionTopic)
 _corrections = table(Correction)
 _conversations = table(Conversation)
+_taxonomy = table(Topic)
 
 TOGETHER = 3
 """How often a mention is read with others at most."""
@@ -131,10 +132,9 @@ def known(tx: Transaction, text_hashes: Sequence[str], model: str) -> dict[str, 
 
 
 def _values(row: Any) -> TagValues:
-    topics = tuple((topic["name"], topic["score"]) for topic in row.topics)
     return TagValues(
-        row.language, row.sentiment, row.negative, row.neutral, row.positive, row.intent, row.intent_score, topics,
-        row.embedding, row.model,
+        row.language, row.sentiment, row.negative, row.neutral, row.positive, row.intent, row.intent_score,
+        _named(row.topics), row.embedding, row.model,
     )  # fmt: skip
 
 
@@ -202,6 +202,78 @@ def reapply(tx: Transaction, mention_id: int, zone: str) -> None:
     _tell_conversations(tx, [mention_id])
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What is stored of a mention's meaning. `shown` are its topics; `corrected` those that people named, if any."""
+
+    id: int
+    embedding: bytes
+    model: str
+    topics: tuple[tuple[str, float], ...]
+    shown: tuple[str, ...]
+    corrected: tuple[str, ...] | None
+
+
+def embedded(tx: Transaction, limit: int, before_id: int | None = None) -> list[Embedded]:
+    """Tagged mentions that are not ours, the newest first, those before `before_id` where one is given."""
+    query = (
+        select(_tags.c.mention_id, _tags.c.embedding, _tags.c.model, _tags.c.topics)
+        .join(_mentions, _mentions.c.id == _tags.c.mention_id)
+        .where(_mentions.c.ours.is_(False))
+        .order_by(_tags.c.mention_id.desc())
+        .limit(limit)
+    )
+    if before_id is not None:
+        query = query.where(_tags.c.mention_id < before_id)
+    rows = tx.connection.execute(query).all()
+    shown: defaultdict[int, list[str]] = defaultdict(list)
+    corrected: dict[int, dict[str, list[str]]] = {}
+    for some in chunks([row.mention_id for row in rows]):
+        corrected |= _corrected(tx, some)
+        for id_, name in tx.connection.execute(
+            select(_topics.c.mention_id, _topics.c.topic)
+            .where(_topics.c.mention_id.in_(some))
+            .order_by(_topics.c.score.desc(), _topics.c.topic)
+        ):
+            shown[id_].append(name)
+    return [
+        Embedded(
+            row.mention_id, row.embedding, row.model, _named(row.topics), tuple(shown[row.mention_id]),
+            _named_by_people(corrected.get(row.mention_id, {})),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _named(topics: Sequence[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((topic["name"], topic["score"]) for topic in topics)
+
+
+def _named_by_people(corrected: dict[str, list[str]]) -> tuple[str, ...] | None:
+    return tuple(corrected["topics"]) if "topics" in corrected else None
+
+
+def retag(tx: Transaction, topics: Sequence[tuple[int, tuple[tuple[str, float], ...], str]], zone: str) -> None:
+    """Writes other topics of the model for mentions that have tags, as (id, topics, model); corrections still win.
+
+    `zone` is the workspace's.
+    """
+    ids = [id_ for id_, _, _ in topics]
+    if not ids:
+        return
+    with rollups.kept(tx, ids):
+        tx.connection.execute(
+            update(_tags)
+            .where(_tags.c.mention_id == bindparam("b_id"))
+            .values(topics=bindparam("b_topics"), model=bindparam("b_model")),
+            [
+                {"b_id": id_, "b_topics": [{"name": name, "score": score} for name, score in found], "b_model": model}
+                for id_, found, model in topics
+            ],
+        )
+        _lay(tx, ids, zone)
+
+
 def effective(said: TagValues, corrected: dict[str, list[str]]) -> Effective:
     """`said` with the corrections, by field, laid over it."""
 
@@ -221,6 +293,8 @@ def _lay(tx: Transaction, ids: Sequence[int], zone: str) -> None:
     days = ZoneInfo(zone)
     shown: list[dict[str, Any]] = []
     topics: list[dict[str, Any]] = []
+    # A topic that was deleted may still be named by a correction, which counts again should the topic come back.
+    taxonomy = set(tx.connection.execute(select(_taxonomy.c.name)).scalars())
     for some in chunks(ids):
         corrected = _corrected(tx, some)
         query = select(_tags, _mentions.c.posted_at).join(_mentions).where(_tags.c.mention_id.in_(some))
@@ -236,7 +310,11 @@ def _lay(tx: Transaction, ids: Sequence[int], zone: str) -> None:
                     "day": day,
                 }  # fmt: skip
             )
-            topics += [{"mention_id": row.mention_id, "topic": name, "score": score} for name, score in said.topics]
+            topics += [
+                {"mention_id": row.mention_id, "topic": name, "score": score}
+                for name, score in said.topics
+                if name in taxonomy or not taxonomy
+            ]
     if not shown:
         return
     statement = insert(tx, _effective)

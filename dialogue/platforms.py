@@ -49,6 +49,11 @@ def of(name: str) -> Platform:
     )
 
 
+def trainable() -> tuple[str, ...]:
+    """The platforms which allow that what is written there teaches a model; one that is not installed does not."""
+    return tuple(name for name, allows in registry.capabilities().items() if allows.trainable)
+
+
 def answering(platform: Platform, *, connected: bool, sample: bool) -> tuple[bool, str]:
     """Whether a mention there can be answered from here as far as one can say at a glance, and if not, why not."""
     if sample:

@@ -12,17 +12,20 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from analysis.base import Analyser, Tags, Topic
+from analysis.base import Analyser, Rereads, Tags, Topic
 from db import rollups, tags, topics, workspace
+from db.engine import Transaction
 from db.tags import TagValues, Untagged
 from db.topics import TopicRow
-from dialogue import points
+from dialogue import platforms, points
 from dialogue.context import Context
 
 BATCH = 256
 LEASE = timedelta(seconds=60)
 BATCHES_A_RUN = 40
 """Then others get a turn."""
+EXAMPLES = 50
+"""Texts that people confirmed, and as many that they took away, which a topic learns from: the newest."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ def _one_batch(ctx: Context) -> int:
     with ctx.database.reading() as tx:
         if not tags.any_free(tx, ctx.clock()):
             return 0
-        taxonomy = topics.all_(tx)
+        version, taxonomy = topics.version(tx), learned(tx)
     analyser, model = analyser_for(taxonomy)  # before anything is taken: that it cannot be opened is no mention's fault
     with ctx.database.transaction() as tx:
         held = tags.claim(tx, ctx.clock(), LEASE, BATCH)
@@ -65,6 +68,9 @@ def _one_batch(ctx: Context) -> int:
         raise
     points.reached("understand.read")
     with ctx.database.transaction() as tx:
+        if topics.version_in_turn(tx) != version:
+            tags.release(tx, held)  # these topics are no more: they are read again under the new ones
+            return len(held)
         tags.store(tx, tagged, workspace.read(tx).time_zone, ctx.clock())
         workspace.bump(tx)
         points.reached("understand.before_commit")
@@ -116,24 +122,50 @@ def use_threads(threads: int) -> None:
     _threads = threads
 
 
-def analyser_for(taxonomy: Sequence[TopicRow]) -> tuple[Analyser, str]:
+def learned(tx: Transaction, taxonomy: Sequence[TopicRow] | None = None) -> list[Topic]:
+    """The taxonomy in force, or the one given, with what people's corrections teach: each is an example as it stands.
+
+    A topic keeps what it was taught under its stored name, whatever the one given calls it.
+    """
+    stored = topics.all_(tx)
+    names = {one.id: one.name for one in stored}
+    rows = stored if taxonomy is None else taxonomy
+    taught = topics.taught(tx, {names.get(one.id, one.name) for one in rows}, platforms.trainable(), EXAMPLES)
+    found = []
+    for one in rows:
+        said = taught[names.get(one.id, one.name)]
+        examples = dict.fromkeys((*one.examples, *said.examples))
+        found.append(Topic(one.name, one.phrases or (one.name,), tuple(examples), tuple(said.counterexamples)))
+    return found
+
+
+def analyser_for(taxonomy: Sequence[Topic], *, keep: bool = True) -> tuple[Analyser, str]:
     """The analyser for these topics, and the name that its tags are stored under.
 
-    It takes seconds and 150 MB to open, so one is kept for the process and opened anew only when the topics change.
-    Raises analysis.base.AnalysisError.
+    It takes seconds and 150 MB to open, so one is kept for the process; other topics cost it milliseconds where it has
+    the power `Rereads`. Without `keep` the one for the topics in force stays. Raises analysis.base.AnalysisError.
     """
     global _open
     version = version_of(taxonomy)
     with _guard:
-        if _open is None or _open[0] != version:
-            _open = (version, _opener([Topic(one.name, one.phrases, one.examples) for one in taxonomy]))
-        analyser = _open[1]
-    return analyser, f"{analyser.model} topics {version}"
+        if _open is not None and _open[0] == version:
+            analyser = _open[1]
+        elif _open is not None and isinstance(_open[1], Rereads):
+            analyser = _open[1].with_topics(taxonomy)
+        else:
+            analyser = _opener(taxonomy)
+        if keep or _open is None:
+            _open = (version, analyser)
+    return analyser, f"{analyser.model}{UNDER}{version}"
 
 
-def version_of(taxonomy: Sequence[TopicRow]) -> str:
+UNDER = " topics "
+"""Between the model's name and the version of the taxonomy, in the name that tags are stored under."""
+
+
+def version_of(taxonomy: Sequence[Topic]) -> str:
     """Eight letters that change with any topic, phrase or example: tags made under one taxonomy serve no other."""
-    return hashlib.sha256(repr([(one.name, one.phrases, one.examples) for one in taxonomy]).encode()).hexdigest()[:8]
+    return hashlib.sha256(repr(list(taxonomy)).encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def _open_the_real_one(taxonomy: Sequence[Topic]) -> Analyser:

@@ -250,6 +250,14 @@ def _judgement(row: Any) -> Judgement:
     )  # fmt: skip
 
 
+def judged_fields(tx: Transaction, from_id: int) -> set[tuple[int, str, str]]:
+    """(mention, field, version) of every judgement that holds of mentions with this id or a higher one."""
+    query = select(_corrections.c.mention_id, _corrections.c.field, _corrections.c.model).where(
+        _corrections.c.withdrawn_at.is_(None), _corrections.c.mention_id >= from_id
+    )
+    return {(mention_id, field, version(model)) for mention_id, field, model in tx.connection.execute(query)}
+
+
 _READING = (
     _tags.c.mention_id, _tags.c.model, _tags.c.sentiment, _certainty, _tags.c.intent, _tags.c.intent_score,
 )  # fmt: skip

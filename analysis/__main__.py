@@ -1,16 +1,17 @@
-"""`python -m analysis [--input FILE] [--topics FILE]`: a text a line in, a JSON object a line out, in order."""
+"""`python -m analysis [--input FILE] [--topics FILE] [--model ID]`: a text a line in, a JSON object a line out."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import BinaryIO
 
-from analysis import Analyser, AnalysisError, Tags, load_topics, open_analyser
+from analysis import Analyser, AnalysisError, HubModel, Tags, load_topics, open_analyser
 
 CHUNK = 512
 """Lines read before they are tagged: enough to sort by length, few enough to hold."""
@@ -76,11 +77,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--input", metavar="FILE", help="a text a line; standard input when not given")
     parser.add_argument("--topics", metavar="FILE", help="a taxonomy, TOML or JSON; the built-in one when not given")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads; one per core when not given")
+    model = "a checkpoint of the model hub for the sentiment, by id or folder; the bundled model goes on without it"
+    parser.add_argument("--model", metavar="ID_OR_FOLDER", help=model)
+    parser.add_argument("--revision", metavar="NAME", help="the checkpoint's branch, tag or commit")
+    parser.add_argument("--labels", metavar="A=negative,…", help="what the checkpoint's labels mean")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="python -m analysis: %(message)s")  # to standard error
+    sentiment = HubModel(options.model, options.revision, options.labels) if options.model else None
     try:
         with open(options.input, "rb") if options.input else nullcontext(sys.stdin.buffer) as source:
             topics = load_topics(options.topics) if options.topics else None
-            tag(source, sys.stdout.buffer, open_analyser(topics, threads=options.threads))
+            analyser = open_analyser(topics, threads=options.threads, sentiment=sentiment)
+            tag(source, sys.stdout.buffer, analyser)
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would fail once more when it flushes on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

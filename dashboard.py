@@ -25,6 +25,9 @@ def pages() -> dict[str, list[st.Page]]:
             st.Page("pages/inbox.py", title="Inbox", icon=":material/inbox:"),
             st.Page("pages/conversation.py", title="Conversation", icon=":material/forum:", visibility=shown),
         ],
+        "Understand": [
+            st.Page("pages/model.py", title="Model", icon=":material/verified:"),
+        ],
         "Carry in": [st.Page("pages/feedback.py", title="Feedback", icon=":material/lightbulb:")],
         "Set up": [
             st.Page("pages/sources.py", title="Sources", icon=":material/podcasts:"),

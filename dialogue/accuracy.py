@@ -82,6 +82,11 @@ class Figures:
     subline: str
     figures: tuple[Figure, ...]
 
+    @property
+    def short(self) -> str:
+        """For a place where the figures stand beside others."""
+        return self.subline if any(one.enough for one in self.figures) else f"{self.headline}. {self.subline}"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -237,6 +237,15 @@ def training_set(ctx: Context, actor: Actor) -> TrainingSet:
     return TrainingSet(tuple(rows), dict(sorted(left.items())))
 
 
+def take_training_set(ctx: Context, actor: Actor) -> TrainingSet:
+    """As `training_set`, for a download: the audit trail says that it was taken."""
+    found = training_set(ctx, actor)
+    with ctx.database.transaction() as tx:
+        left = sum(found.left_out.values())
+        audit.record(tx, ctx, actor, "downloaded", "judged texts", judgements=len(found.rows), left_out=left)
+    return found
+
+
 def _withheld(one: Taught) -> str:
     """Why this text must not be used for training; empty where it may."""
     try:

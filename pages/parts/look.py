@@ -35,6 +35,16 @@ def accent() -> str:
     return "#8593F7" if dark() else "#3B4CCA"
 
 
+def ink() -> str:
+    """The colour of words in a chart."""
+    return "#E6E9F0" if dark() else "#1E2433"
+
+
+def quiet() -> str:
+    """The colour of what a chart only hints at."""
+    return "#8B95A7" if dark() else "#7A8699"
+
+
 def sentiment_colours() -> dict[str, str]:
     """Fill colours of charts, legible on the reader's background."""
     if dark():

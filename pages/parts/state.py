@@ -321,6 +321,17 @@ def close_up(what: str) -> None:
     st.session_state.pop(f"opened_{what}", None)
 
 
+def chosen(name: str, options: Iterable[str], otherwise: str) -> str:
+    """One of the options, by the address bar; `otherwise` where that says nothing sensible."""
+    value = st.query_params.get(name, "")
+    return value if value in set(options) else otherwise
+
+
+def choose(name: str, value: str) -> None:
+    """Puts a choice into the address bar."""
+    st.query_params[name] = value
+
+
 def shown_once(secret_of: str, secret: str | None = None) -> str | None:
     """Keeps a secret for the rerun that shows it; it is gone with the next visit of the page."""
     if secret is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, case, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
@@ -167,6 +167,7 @@ def answered(tx: Transaction, conversation: ConversationRow, at: datetime, writt
     """
     values: dict[str, Any] = {
         "version": col(Conversation.version) + 1,
+        "shelf": case((col(Conversation.shelf) == "copy", ""), else_=col(Conversation.shelf)),
         "last_answered_at": at,
         "first_answered_at": conversation.first_answered_at or at,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from db import rollups, topics, workspace
+from db import copies, rollups, topics, workspace
 from db.engine import Transaction
 from db.mentions import buried_as
 from db.sql import chunks, insert, one_at_a_time, table
@@ -67,7 +67,7 @@ def forget(
     if digest is not None:
         _bury(tx, [digest(buried_as(row.platform, row.external_id)) for row in rows], reason, now)
     ids = [row.id for row in rows]
-    with rollups.kept(tx, ids):
+    with rollups.kept(tx, ids), copies.kept(tx, ids):
         for some in chunks(ids):
             tx.connection.execute(
                 delete(_replies).where(_replies.c.mention_id.in_(some), _replies.c.state.in_(NOT_SENT))
@@ -141,7 +141,7 @@ def _with_merged(tx: Transaction, person_ids: set[int]) -> set[int]:
 
 
 def refresh_conversations(tx: Transaction, conversation_ids: Iterable[int]) -> None:
-    """Works out anew who spoke last in each, and removes those in which nothing is left.
+    """Works out anew who spoke last in each and where it lies, and removes those in which nothing is left.
 
     One with nothing but our own words in it is closed.
     """
@@ -157,25 +157,31 @@ def refresh_conversations(tx: Transaction, conversation_ids: Iterable[int]) -> N
         rows = [_refreshed(row, latest.get(row.id), count.get(row.id, 0)) for row in tx.connection.execute(query)]
         if rows:
             tx.connection.execute(update(_conversations).where(_conversations.c.id == bindparam("b_id")), rows)
+        copies.shelve(tx, some)
 
 
 def _latest(tx: Transaction, conversation_ids: Sequence[int]) -> tuple[dict[int, Any], dict[int, int]]:
-    """For each conversation the newest mention that is not ours, with its tags and person, and how many there are."""
+    """For each conversation the newest mention that is not ours, with its tags and person, and how many there are.
+
+    What is set aside speaks for a conversation only where there is nothing else.
+    """
     query = (
         select(
             _mentions.c.conversation_id, _mentions.c.id, _mentions.c.posted_at, _identities.c.person_id,
-            _effective.c.sentiment, _effective.c.intent,
+            _effective.c.sentiment, _effective.c.intent, _mentions.c.set_aside,
         )
         .outerjoin(_identities, _identities.c.id == _mentions.c.identity_id)
         .outerjoin(_effective, _effective.c.mention_id == _mentions.c.id)
         .where(_mentions.c.conversation_id.in_(conversation_ids), _mentions.c.ours.is_(False))
-        .order_by(_mentions.c.posted_at, _mentions.c.id)
+        .order_by(_mentions.c.set_aside.desc(), _mentions.c.posted_at, _mentions.c.id)
     )  # fmt: skip
     latest: dict[int, Any] = {}
     count: dict[int, int] = {}
     for row in tx.connection.execute(query):
+        before = latest.get(row.conversation_id)
+        begins = before is None or before.set_aside != row.set_aside
+        count[row.conversation_id] = 1 if begins else count[row.conversation_id] + 1
         latest[row.conversation_id] = row
-        count[row.conversation_id] = count.get(row.conversation_id, 0) + 1
     return latest, count
 
 
@@ -214,7 +220,7 @@ def mark_ours(tx: Transaction, platform: str, author_id: str, now: datetime) -> 
     rows = tx.connection.execute(query).all()
     for some in chunks(rows):
         ids = [row.id for row in some]
-        with rollups.kept(tx, ids):
+        with rollups.kept(tx, ids), copies.kept(tx, ids):
             tx.connection.execute(
                 update(_mentions)
                 .where(_mentions.c.id.in_(ids))

@@ -522,11 +522,12 @@ class _Thread:
     first_answered_at: datetime | None = None
     last_answered_at: datetime | None = None
     closed_at: datetime | None = None
+    shelf: str = ""
     is_new: bool = False
 
     READ = (
         "id", "root_id", "state", "due_at", "version", "mention_count", "latest_mention_id", "latest_at", "person_id",
-        "sentiment", "intent", "first_answered_at", "last_answered_at", "closed_at",
+        "sentiment", "intent", "first_answered_at", "last_answered_at", "closed_at", "shelf",
     )  # fmt: skip
 
     @classmethod
@@ -540,6 +541,8 @@ class _Thread:
     def we_said(self, post: NewMention, *, already_recorded: bool) -> None:
         if not already_recorded:
             self.version += 1
+        if self.shelf == "copy":  # never fold what we take part in
+            self.shelf = ""
         if self.latest_mention_id is None:
             self.latest_at = max(post.posted_at, self.latest_at or post.posted_at)
         answers = post.parent_id is not None
@@ -555,6 +558,7 @@ class _Thread:
     ) -> None:
         self.version += 1
         self.mention_count += 1
+        self.shelf = ""  # whether this is a copy, or spam, is found out when it is read
         if self.latest_mention_id is None or self.latest_at is None or post.posted_at >= self.latest_at:
             self.latest_mention_id, self.latest_at, self.person_id = id_, post.posted_at, person
             self.sentiment = self.intent = None

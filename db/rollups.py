@@ -1,7 +1,8 @@
 """Tagged mentions counted by day, exact at every commit.
 
 A mention counts once in `all`, `intent` and `platform`, and once for each of its topics and sources in `topic` and
-`source`. Our own posts count nowhere. Whatever changes what a mention counts for does it inside `kept`.
+`source`. A copy counts like any other: being shared is being heard. Our own posts and what is set aside count nowhere.
+Whatever changes what a mention counts for does it inside `kept`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def contribution(tx: Transaction, ids: Sequence[int]) -> Counts:
         of_mentions = (
             select(_mentions.c.id, _effective.c.day, _effective.c.sentiment, _effective.c.intent, _mentions.c.platform)
             .join(_effective, _effective.c.mention_id == _mentions.c.id)
-            .where(_mentions.c.id.in_(some), _mentions.c.ours.is_(False))
+            .where(_mentions.c.id.in_(some), _mentions.c.ours.is_(False), _mentions.c.set_aside.is_(False))
         )
         for id_, day, sentiment, intent, platform in tx.connection.execute(of_mentions):
             counted[id_] = (day, sentiment)
@@ -125,7 +126,7 @@ def recount(tx: Transaction, zone: str) -> None:
         grouped = (
             select(_effective.c.day, literal(dimension), key, _effective.c.sentiment, func.count())
             .select_from(rows)
-            .where(_mentions.c.ours.is_(False))
+            .where(_mentions.c.ours.is_(False), _mentions.c.set_aside.is_(False))
             .group_by(_effective.c.day, key, _effective.c.sentiment)
         )
         tx.connection.execute(_rollups.insert().from_select([*_KEY, "count"], grouped))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 
@@ -354,7 +354,7 @@ class Mention(SQLModel, table=True):
     """When it was last known to stand at its source."""
     ours: bool = False
     """Written by one of our own accounts; no mention in any count."""
-    set_aside: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    set_aside: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     """Likely spam; kept, and in no count. SpamVerdict says why."""
     tagged_at: datetime | None = None
     lease_until: datetime | None = None

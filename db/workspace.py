@@ -26,6 +26,7 @@ class WorkspaceRow:
     data_version: int
     sample_loaded_at: datetime | None
     key_check: str
+    unfolded_below: int
 
 
 def read(tx: Transaction) -> WorkspaceRow:
@@ -41,6 +42,7 @@ def read(tx: Transaction) -> WorkspaceRow:
         data_version=row.data_version,
         sample_loaded_at=row.sample_loaded_at,
         key_check=row.key_check,
+        unfolded_below=row.unfolded_below,
     )
 
 

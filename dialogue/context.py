@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
 from db.engine import Database
+
+UNDO_FOR = timedelta(hours=1)
+"""How long an action on many can be taken back."""
 
 
 class Role(IntEnum):

@@ -18,7 +18,7 @@ from db import inbox as lists
 from db import workspace as workspace_rows
 from db.engine import Transaction
 from dialogue import audit, platforms, search
-from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
+from dialogue.context import UNDO_FOR, Actor, Context, DialogueError, Missing, Role, require
 from dialogue.search import SearchError as SearchError
 from dialogue.text import as_id, counted, ordinal, shortened
 from listeners.base import clean
@@ -32,7 +32,6 @@ BULK = 1_000
 CORRECTABLE = ("sentiment", "intent", "language", "topics")
 UNCERTAIN_BELOW = 0.55
 """A sentiment that the model gave a lower probability is shown as uncertain."""
-_UNDO_FOR = timedelta(hours=1)
 
 _VIEW_STATES: Mapping[str, tuple[str, ...]] = {
     "needs_answer": ("open",),
@@ -178,7 +177,7 @@ def undo(ctx: Context, actor: Actor, undo_id: str) -> int:
     require(actor, Role.RESPONDER)
     restored = 0
     with ctx.database.transaction() as tx:
-        action = rows.undo(tx, undo_id, actor.user_id or 0, ctx.clock() - _UNDO_FOR, ctx.clock())
+        action = rows.undo(tx, undo_id, actor.user_id or 0, ctx.clock() - UNDO_FOR, ctx.clock())
         if action is None:
             raise Missing("There is nothing to undo any more.")
         for change in action.before:

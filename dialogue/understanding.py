@@ -12,16 +12,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from analysis.base import Analyser, Rereads, Tags, Topic
+from analysis.base import Analyser, HubModel, Rereads, Tags, Topic
 from db import rollups, tags, topics, workspace
 from db.engine import Transaction
 from db.tags import TagValues, Untagged
 from db.topics import TopicRow
-from dialogue import platforms, points
+from dialogue import folding, platforms, points
 from dialogue.context import Context
 
 BATCH = 256
 LEASE = timedelta(seconds=60)
+HUB_BATCH = 64
+HUB_LEASE = timedelta(minutes=5)
+"""A large checkpoint of the hub may take seconds for one long text where there is no graphics card."""
 BATCHES_A_RUN = 40
 """Then others get a turn."""
 EXAMPLES = 50
@@ -36,16 +39,16 @@ def understand(ctx: Context) -> int:
     for _ in range(BATCHES_A_RUN):
         batch = _one_batch(ctx)
         tagged += batch
-        if batch == 0:
+        if batch == 0 and not folding.catch_up(ctx):
             return tagged
     ctx.triggers.understand()
     return tagged
 
 
 def waiting(ctx: Context) -> bool:
-    """Whether there is something to tag that nobody holds."""
+    """Whether there is something to tag that nobody holds, or that was tagged before copies were looked for."""
     with ctx.database.reading() as tx:
-        return tags.any_free(tx, ctx.clock())
+        return tags.any_free(tx, ctx.clock()) or workspace.read(tx).unfolded_below > 0
 
 
 def _one_batch(ctx: Context) -> int:
@@ -55,13 +58,14 @@ def _one_batch(ctx: Context) -> int:
             return 0
         version, taxonomy = topics.version(tx), learned(tx)
     analyser, model = analyser_for(taxonomy)  # before anything is taken: that it cannot be opened is no mention's fault
+    batch, lease = (BATCH, LEASE) if _sentiment is None else (HUB_BATCH, HUB_LEASE)
     with ctx.database.transaction() as tx:
-        held = tags.claim(tx, ctx.clock(), LEASE, BATCH)
+        held = tags.claim(tx, ctx.clock(), lease, batch)
     if not held:
         return 0
     points.reached("understand.claimed")
     try:
-        tagged = _read(ctx, held, analyser, model)
+        tagged, signatures = _read(ctx, held, analyser, model), folding.signatures(held)
     except Exception:
         with ctx.database.transaction() as tx:
             tags.release(tx, held)
@@ -72,6 +76,7 @@ def _one_batch(ctx: Context) -> int:
             tags.release(tx, held)  # these topics are no more: they are read again under the new ones
             return len(held)
         tags.store(tx, tagged, workspace.read(tx).time_zone, ctx.clock())
+        folding.examine(tx, ctx, [one.id for one in held], signatures)
         workspace.bump(tx)
         points.reached("understand.before_commit")
     points.reached("understand.stored")
@@ -85,7 +90,9 @@ def _read(ctx: Context, held: Sequence[Untagged], analyser: Analyser, model: str
     unread = {one.text_hash: full_text(one.title, one.text) for one in held if one.text_hash not in known}
     by_length = sorted(unread, key=lambda hash_: len(unread[hash_]))
     said = analyser.tags([unread[hash_] for hash_ in by_length])
-    known.update(zip(by_length, (_values(one, model) for one in said), strict=True))
+    # A checkpoint of the hub may come or fail in the middle: the name of each tag is that of what made it.
+    version = model.rpartition(UNDER)[2]
+    known.update(zip(by_length, (_values(one, f"{one.model}{UNDER}{version}") for one in said), strict=True))
     return [(one, known[one.text_hash]) for one in held]
 
 
@@ -114,12 +121,31 @@ def _values(said: Tags, model: str) -> TagValues:
 _guard = threading.Lock()
 _open: tuple[str, Analyser] | None = None
 _threads: int | None = None
+_sentiment: HubModel | None = None
 
 
 def use_threads(threads: int) -> None:
     """How many processor threads the model may use; to be said before it is opened."""
     global _threads
     _threads = threads
+
+
+def use_sentiment_model(checkpoint: str, revision: str | None = None, labels: str | None = None) -> None:
+    """Which checkpoint of the hub says the sentiment (see `analysis.HubModel`); to be said before it is opened."""
+    global _sentiment
+    _sentiment = HubModel(checkpoint, revision, labels)
+
+
+def open_early(ctx: Context) -> None:
+    """Opens the model before anything waits for it, so that trouble with a checkpoint shows at the start."""
+    with ctx.database.reading() as tx:
+        taxonomy = learned(tx)
+    analyser_for(taxonomy)
+
+
+def trouble() -> str:
+    """Why the checkpoint that was asked for is not in use, in one line; "" when all is well, or none is open yet."""
+    return str(getattr(_open[1], "trouble", "")) if _open is not None else ""
 
 
 def learned(tx: Transaction, taxonomy: Sequence[TopicRow] | None = None) -> list[Topic]:
@@ -171,7 +197,7 @@ def version_of(taxonomy: Sequence[Topic]) -> str:
 def _open_the_real_one(taxonomy: Sequence[Topic]) -> Analyser:
     from analysis import open_analyser
 
-    return open_analyser(taxonomy, threads=_threads)
+    return open_analyser(taxonomy, threads=_threads, sentiment=_sentiment)
 
 
 _opener: Callable[[Sequence[Topic]], Analyser] = _open_the_real_one

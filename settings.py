@@ -38,6 +38,18 @@ class Settings(BaseSettings):
     )
     worker_threads: int = Field(default=2, ge=1, le=32, description="Tasks that one worker runs at once.")
     analysis_threads: int = Field(default=2, ge=1, le=64, description="Threads of the model.")
+    sentiment_model: str | None = Field(
+        default=None,
+        description="A checkpoint of the model hub, by id or folder, that says the sentiment. "
+        "Default: the bundled model. See [hub-models.md](hub-models.md).",
+    )
+    sentiment_model_revision: str | None = Field(
+        default=None, description="Its branch, tag or commit. Default: its newest version at each start."
+    )
+    sentiment_labels: str | None = Field(
+        default=None,
+        description="What its labels mean, such as `joy=positive,anger=negative`, where they do not say so themselves.",
+    )
     start_worker: bool = Field(
         default=True, description="Whether the web process starts a worker. Turn off where workers run elsewhere."
     )

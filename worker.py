@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 
 import settings as configuration
 from dialogue import start, understanding
@@ -27,6 +28,11 @@ def main(arguments: list[str]) -> None:
         print(f"samtal worker: {error}", file=sys.stderr)
         sys.exit(2)
     understanding.use_threads(settings.analysis_threads)
+    if settings.sentiment_model:
+        understanding.use_sentiment_model(
+            settings.sentiment_model, settings.sentiment_model_revision, settings.sentiment_labels
+        )
+        threading.Thread(target=understanding.open_early, args=(ctx,), name="model", daemon=True).start()
     work(
         ctx,
         make_huey(settings.database, settings.data_dir),

@@ -99,12 +99,12 @@ def open_analyser(
     threads: processor threads for one pass; None takes one per core.
     name: one of `analyser_names()`.
     sentiment: a checkpoint of the model hub that says the sentiment; where it cannot be used, the analyser named goes
-    on alone and says why (see `analysis.hub.HubAnalyser`).
+    on alone and says why (see `analysis.hub`).
     Raises AnalysisError when the topics, the weights or the name cannot be used.
     """
     analyser = opener(name)(default_topics() if topics is None else topics, threads)
     if sentiment is None:
         return analyser
-    from analysis.hub import HubAnalyser
+    from analysis import hub
 
-    return HubAnalyser(analyser, sentiment, threads)
+    return hub.over(analyser, sentiment, threads)

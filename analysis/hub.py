@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.base import Analyser, AnalysisError, HubModel, Sentiment, SentimentScores, Tags
+from analysis.base import (
+    Analyser,
+    AnalysisError,
+    HubModel,
+    Rereads,
+    Sentiment,
+    SentimentScores,
+    Tags,
+    Topic,
+    TopicScore,
+)
 from analysis.text import clean, mask
 
 SENTIMENTS = (Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE)
@@ -48,6 +59,11 @@ Floats = NDArray[np.float64]
 
 class HubError(AnalysisError):
     """The checkpoint cannot be used; the message is one line that says why and what to do."""
+
+
+def over(bundled: Analyser, wanted: HubModel, threads: int | None = None) -> HubAnalyser:
+    """`bundled` with the sentiment of a checkpoint; it keeps the power `Rereads` where `bundled` has it."""
+    return (_Rereading if isinstance(bundled, Rereads) else HubAnalyser)(bundled, wanted, threads)
 
 
 class HubAnalyser:
@@ -107,10 +123,28 @@ class HubAnalyser:
             log.info("Sentiment is read by %s on %s", self._checkpoint.name, self._checkpoint.device)
 
     def _give_up(self, error: HubError) -> None:
-        words = f"{one_line(self._wanted.checkpoint, 200)} cannot be used: {error} The bundled model goes on."
+        name = one_line(self._wanted.checkpoint, 200)
+        words = f"The sentiment model {name} cannot be used: {error} The bundled model goes on."
         if words != self._trouble:
             log.warning("%s", words)
         self._checkpoint, self._trouble, self._again = None, words, time.monotonic() + AGAIN_SECONDS
+
+
+class _Rereading(HubAnalyser):
+    """A `HubAnalyser` over one that tells topics from embeddings, which are its own."""
+
+    _bundled: Any
+
+    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
+        """As `bundled` says."""
+        found: list[tuple[TopicScore, ...]] = self._bundled.topics(embeddings)
+        return found
+
+    def with_topics(self, topics: Sequence[Topic]) -> HubAnalyser:
+        """The same checkpoint over `bundled` under another taxonomy."""
+        other = copy(self)
+        other._bundled = self._bundled.with_topics(topics)
+        return other
 
 
 class Checkpoint:

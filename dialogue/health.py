@@ -14,13 +14,17 @@ SILENT_AFTER = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """How the work behind the pages stands. `words` is a sentence, also when all is well."""
+    """How the work behind the pages stands. `words` is a sentence, also when all is well.
+
+    notice: what a worker that lives wants people to know, in one line; "" when it has nothing to say.
+    """
 
     alive: bool
     words: str
     beat_at: datetime | None
     waiting_untagged: int
     queued_replies: int
+    notice: str = ""
 
 
 def worker(ctx: Context) -> WorkerHealth:
@@ -28,13 +32,14 @@ def worker(ctx: Context) -> WorkerHealth:
     with ctx.database.reading() as tx:
         beat = workers.latest(tx)
         untagged, queued = workers.waiting_untagged(tx), workers.queued_replies(tx)
+        notices = [one.notice for one in workers.alive(tx, ctx.clock() - SILENT_AFTER) if one.notice]
     if beat is None:
         return WorkerHealth(False, "No worker has started yet: nothing is read or sent.", None, untagged, queued)
     silent = ctx.clock() - beat.beat_at
     if silent > SILENT_AFTER:
         words = f"The worker has said nothing for {_span(silent)}: nothing is read or sent until one runs."
         return WorkerHealth(False, words, beat.beat_at, untagged, queued)
-    return WorkerHealth(True, "The worker is running.", beat.beat_at, untagged, queued)
+    return WorkerHealth(True, "The worker is running.", beat.beat_at, untagged, queued, "".join(notices[:1]))
 
 
 def _span(time: timedelta) -> str:

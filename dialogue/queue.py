@@ -228,7 +228,7 @@ def _beat(database: Database, stopped: threading.Event, version: str) -> None:
     while True:
         try:
             with database.transaction() as tx:
-                workers.beat(tx, name, started, datetime.now().astimezone(), version)
+                workers.beat(tx, name, started, datetime.now().astimezone(), version, understanding.trouble())
         except Exception:  # the database may be away for a while: the next beat tries again, and the log says so
             log.exception("The heartbeat could not be written")
         if stopped.wait(BEAT_EVERY):

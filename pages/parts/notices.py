@@ -52,10 +52,12 @@ def _undo(told: state.Notice) -> None:
 
 
 def show_worker() -> None:
-    """Says so when no worker lives: then nothing is collected, read or sent."""
+    """Says so when no worker lives: then nothing is collected, read or sent. And what one that lives has to say."""
     beat = health.worker(context.ctx())
     if not beat.alive:
         st.warning(text.plain(beat.words), icon=":material/warning:")
+    elif beat.notice:
+        st.warning(text.plain(beat.notice, 600), icon=":material/warning:")
 
 
 def adopt(name: str, *kinds: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Analyser, HubModel, Sentiment, SentimentScores, Tags, hub, open_analyser
+from analysis import Analyser, HubModel, Rereads, Sentiment, SentimentScores, Tags, Topic, hub, open_analyser
 from analysis.hub import HubAnalyser, HubError, fetch, meanings
 from analysis.minilm import MiniLM
 from tests.analysis.checkpoints import ORDER, WORDS, checkpoint, needs_torch, tokenizer
@@ -76,8 +76,8 @@ def test_without_the_optional_packages_the_bundled_model_goes_on(
     opened = open_analyser(threads=1, sentiment=HubModel("acme/mood"))
     assert isinstance(opened, HubAnalyser)
     words = (
-        "acme/mood cannot be used: the package torch is not installed. Run `make hub` and start again. "
-        "The bundled model goes on."
+        "The sentiment model acme/mood cannot be used: the package torch is not installed. Run `make hub` and start "
+        "again. The bundled model goes on."
     )
     assert opened.trouble == words
     assert opened.tags(TEXTS) == analyser.tags(TEXTS)
@@ -112,7 +112,7 @@ def test_a_checkpoint_that_fails_later_is_set_aside_and_tried_again(
     assert {one.model for one in opened.tags(TEXTS)} == {f"{analyser.model}, sentiment moody 1"}
     moody.trouble = "memory ran out."
     assert opened.tags(TEXTS) == analyser.tags(TEXTS)
-    assert opened.trouble == "moody cannot be used: memory ran out. The bundled model goes on."
+    assert opened.trouble == "The sentiment model moody cannot be used: memory ran out. The bundled model goes on."
     moody.trouble = ""
     assert opened.tags(TEXTS) == analyser.tags(TEXTS), "it is not tried for each batch"
     now[0] += hub.AGAIN_SECONDS
@@ -445,7 +445,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(
     make(tmp_path / "mood")
     opened = open_hub(tmp_path / "mood")
     assert re.search(words, opened.trouble), opened.trouble
-    assert opened.trouble.startswith(f"{tmp_path / 'mood'} cannot be used: ")
+    assert opened.trouble.startswith(f"The sentiment model {tmp_path / 'mood'} cannot be used: ")
     assert "\n" not in opened.trouble
     assert len(opened.trouble) < 800
     assert opened.tags(TEXTS) == analyser.tags(TEXTS)
@@ -489,7 +489,7 @@ def test_the_command_line_says_so_once_and_goes_on() -> None:
     assert len(found) == 600
     assert {one["sentiment"]["label"] for one in found} == {"positive"}
     assert {"sentiment acme" in one["model"] for one in found} == {False}
-    assert answer.stderr.startswith(b"python -m analysis: acme/mood cannot be used: ")
+    assert answer.stderr.startswith(b"python -m analysis: The sentiment model acme/mood cannot be used: ")
     assert answer.stderr.count(b"\n") == 1
 
 
@@ -505,6 +505,19 @@ def test_the_command_line_reads_with_a_checkpoint(tmp_path: Path) -> None:
 
 def test_the_analyser_keeps_the_contract(analyser: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "load", lambda *_: Moody())
-    opened: Analyser = HubAnalyser(analyser, HubModel("moody"))
+    opened: Analyser = hub.over(analyser, HubModel("moody"))
     assert opened.tags([]) == []
     assert len(opened.tags(["a", "a", ""])) == 3
+
+
+def test_other_topics_keep_the_checkpoint(analyser: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "load", lambda *_: Moody())
+    opened = hub.over(analyser, HubModel("moody"))
+    assert isinstance(opened, Rereads)
+    other = opened.with_topics([Topic("Parcels", ("my parcel never arrived",))])
+    (tags,) = other.tags(TEXTS[:1])
+    assert [topic.name for topic in tags.topics] == ["Parcels"]
+    assert tags.sentiment.label is POSITIVE
+    assert other.topics([tags.embedding]) == [tags.topics]  # type: ignore[attr-defined]
+    assert [topic.name for topic in opened.tags(TEXTS[:1])[0].topics] == ["Delivery"]
+    assert not isinstance(hub.over(Moody(), HubModel("moody")), Rereads)  # type: ignore[arg-type]

@@ -11,8 +11,10 @@ from pathlib import Path
 from analysis.base import AnalysisError
 from analysis.encoder import WEIGHTS
 
-MODEL = "samtal-minilm-l6-int8 1"
+MODEL = "samtal 2"
 """Name and version of the weights that a run writes; count it up when they change."""
+
+ENCODERS = ("english", "multilingual")
 
 
 def main() -> int:
@@ -28,15 +30,17 @@ def main() -> int:
         "--work",
         type=Path,
         default=Path(os.environ.get("DATA_DIR", "data")) / "training",
-        help="where the float32 checkpoint and graph stay (DATA_DIR/training)",
+        help="where the float32 checkpoints and graphs stay (DATA_DIR/training)",
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument("--only", choices=ENCODERS, help="one of the two encoders")
     parser.add_argument("--epochs", type=float, help="passes over the training texts")
     parser.add_argument("--float32", action="store_true", help="train without bfloat16 (slower, any processor)")
     parser.add_argument("--keep-checkpoint", action="store_true", help="export and measure what is in --work")
     options = parser.parse_args()
     try:
-        train(options)
+        for encoder in (options.only,) if options.only else ENCODERS:
+            train(encoder, options)
     except ModuleNotFoundError as error:
         print(f"training needs {error.name}: pip install -r requirements-train.txt", file=sys.stderr)
         return 2
@@ -46,37 +50,50 @@ def main() -> int:
     return 0
 
 
-def train(options: argparse.Namespace) -> None:
-    """One whole run. Prints a JSON line a step."""
+def train(encoder: str, options: argparse.Namespace) -> None:
+    """One whole run for one of ENCODERS. Prints a JSON line a step."""
     from analysis.encoder import Encoder
-    from analysis.training import export
-    from analysis.training.calibrate import calibrate
-    from analysis.training.finetune import Recipe, fine_tune, outputs, say, tokenizer
+    from analysis.training import calibrate, export, material
+    from analysis.training.finetune import Recipe, fine_tune, say
     from analysis.training.measure import topic_figures
-    from analysis.training.network import Network, base_encoder
 
-    options.work.mkdir(parents=True, exist_ok=True)
-    options.weights.mkdir(parents=True, exist_ok=True)
-    checkpoint = options.work / "checkpoint.pt"
+    work, weights = options.work / encoder, options.weights / encoder
+    work.mkdir(parents=True, exist_ok=True)
+    weights.mkdir(parents=True, exist_ok=True)
+    checkpoint, pieces = work / "checkpoint.pt", work / "pieces.json"
+    english = encoder == "english"
     if not options.keep_checkpoint:
-        recipe = Recipe(bfloat16=not options.float32)
-        fine_tune(options.data, checkpoint, replace(recipe, epochs=options.epochs or recipe.epochs))
+        recipe = Recipe() if english else material.MULTILINGUAL
+        recipe = replace(recipe, bfloat16=not options.float32, epochs=options.epochs or recipe.epochs)
+        fine_tune(
+            lambda how: (
+                material.english(options.data, how) if english else material.multilingual(options.data, pieces, how)
+            ),
+            checkpoint,
+            recipe,
+        )
 
-    network = export.network_from(checkpoint)
-    export.to_onnx(network, options.work / "float32.onnx")
-    export.to_int8(options.work / "float32.onnx", options.weights / "model.onnx")
-    export.copy_tokenizer(options.weights)
-    say(step="calibrated", **calibrate(options.data, options.weights, MODEL))
+    network = export.english_network(checkpoint) if english else export.multilingual_network(checkpoint, pieces)
+    export.to_onnx(network, work / "float32.onnx")
+    export.to_int8(work / "float32.onnx", weights / "model.onnx")
+    if english:
+        export.copy_english_tokenizer(weights)
+    else:
+        export.write_multilingual_tokenizer(pieces, weights)
+    fit = calibrate.calibrate_english if english else calibrate.calibrate_multilingual
+    say(step="calibrated", encoder=encoder, model=MODEL, **fit(options.data, weights, MODEL))
 
-    read = tokenizer(128)
-    untouched = Network(base_encoder())
     say(
         step="topics",
-        encoder="untouched, float32",
-        **topic_figures(options.data, lambda texts: outputs(untouched, [read.encode(text).ids for text in texts])[1]),
+        encoder=f"{encoder}, untouched, float32",
+        **topic_figures(options.data, material.untouched(encoder)),
     )
-    encoder = Encoder(weights=options.weights)
-    say(step="topics", encoder=MODEL, **topic_figures(options.data, lambda texts: encoder.read(texts).embedding))
+    read = Encoder(weights=weights)
+    say(
+        step="topics",
+        encoder=f"{encoder}, as shipped, int8",
+        **topic_figures(options.data, lambda texts: read.read(texts).embedding),
+    )
 
 
 if __name__ == "__main__":

@@ -40,6 +40,46 @@ def tweets(data: Path, split: str) -> Labelled:
     return Labelled(texts, labels)
 
 
+LANGUAGES = {
+    "ar": "arabic",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "hi": "hindi",
+    "it": "italian",
+    "pt": "portuguese",
+}
+"""UMSAB's languages, by ISO 639-1 code, and their folders."""
+
+
+def umsab(data: Path, language: str, split: str) -> Labelled:
+    """Tweets in one of `LANGUAGES`, `split` "train" or "val": 0 negative, 1 neutral, 2 positive, as many of each.
+
+    Nothing that is in the validation split of the English tweets or of UMSAB is in a training split.
+    """
+    found = _umsab(data, language, split)
+    return without_overlap(data, found) if split == "train" else found
+
+
+def _umsab(data: Path, language: str, split: str) -> Labelled:
+    folder = data / "sentiment" / "umsab" / LANGUAGES[language]
+    texts = [mask(clean(line)) for line in _lines(folder / f"{split}_text.txt")]
+    labels = [int(line) for line in _lines(folder / f"{split}_labels.txt")]
+    if len(texts) != len(labels):
+        raise AnalysisError(f"{folder}: {len(texts)} texts but {len(labels)} labels in the {split} split")
+    return Labelled(texts, labels)
+
+
+def without_overlap(data: Path, training: Labelled) -> Labelled:
+    """`training` without the texts of any validation split; UMSAB's English tweets come from the same source."""
+    held_out = {text.casefold() for text in tweets(data, "val").texts}
+    for language in LANGUAGES:
+        held_out |= {text.casefold() for text in _umsab(data, language, "val").texts}
+    kept = [number for number, text in enumerate(training.texts) if text.casefold() not in held_out]
+    return Labelled([training.texts[number] for number in kept], [training.labels[number] for number in kept])
+
+
 def reddit_comments(data: Path, split: str = "train") -> list[str]:
     """GoEmotions' comments without their labels, `split` "train" or "dev"."""
     path = data / "emotions" / "data" / "original" / f"{split}.tsv"

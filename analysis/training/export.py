@@ -13,6 +13,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
+from analysis.training import e5, material
 from analysis.training.finetune import padded
 from analysis.training.network import Network, base_encoder, base_folder
 
@@ -30,16 +31,24 @@ class _Graph(nn.Module):
         return self.network.read(input_ids, attention_mask)
 
 
-def network_from(checkpoint: Path) -> Network:
-    """The fine-tuned network in float32, ready to read."""
-    network = Network(base_encoder())
+def english_network(checkpoint: Path) -> Network:
+    """The fine-tuned English network in float32, ready to read."""
+    return _restored(Network(base_encoder()), checkpoint)
+
+
+def multilingual_network(checkpoint: Path, pieces: Path) -> Network:
+    """The fine-tuned multilingual network with the vocabulary in `pieces`, ready to read."""
+    return _restored(material.multilingual_network(e5.Base(), e5.load_pieces(pieces)), checkpoint)
+
+
+def _restored(network: Network, checkpoint: Path) -> Network:
     network.load_state_dict(torch.load(checkpoint, weights_only=True))
     return network.eval()
 
 
 def to_onnx(network: Network, path: Path) -> None:
     """Writes the float32 graph."""
-    ids, mask = padded([[101, 2307, 102], [101, 2307, 3185, 999, 102]])
+    ids, mask = padded([[0, 2307, 2], [0, 2307, 3185, 999, 2]])
     axes = {0: "texts", 1: "tokens"}
     torch.onnx.export(
         _Graph(network).eval(),
@@ -53,17 +62,21 @@ def to_onnx(network: Network, path: Path) -> None:
     )
 
 
+_LEFT_ALONE = ("/head/", "/look/", "/words/")
+
+
 def to_int8(source: Path, target: Path, *, per_channel: bool = True, reduce_range: bool = True) -> None:
     """Writes the graph with its matrices as int8; activations are quantised as they come (dynamic quantisation).
 
     One scale per channel keeps the embedding closer to float32's. Seven bits instead of eight cost nothing measurable
     and keep processors without VNNI, whose 16-bit sums saturate, at the same answers as those with it.
-    The head stays float32: it is 0.3 million of 22 million weights, and its output is what is shown.
+    The head stays float32: it is 0.3 million of 22 million weights, and its output is what is shown. So do word vectors
+    that are packed already.
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     graph = onnx.load(str(prepared)).graph
-    head = [node.name for node in graph.node if "/head/" in node.name or "/look/" in node.name]
+    head = [node.name for node in graph.node if any(part in node.name for part in _LEFT_ALONE)]
     quantize_dynamic(
         str(prepared),
         str(target),
@@ -75,6 +88,11 @@ def to_int8(source: Path, target: Path, *, per_channel: bool = True, reduce_rang
     prepared.unlink()
 
 
-def copy_tokenizer(folder: Path) -> None:
+def copy_english_tokenizer(folder: Path) -> None:
     """Puts the base model's tokenizer beside the weights."""
     shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+
+
+def write_multilingual_tokenizer(pieces: Path, folder: Path) -> None:
+    """Puts the tokenizer of the chosen vocabulary beside the weights."""
+    e5.Base().tokenizer(e5.load_pieces(pieces)).save(str(folder / "tokenizer.json"), pretty=False)

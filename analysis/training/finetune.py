@@ -1,13 +1,13 @@
 # Linters run where torch is not installed, and then everything of torch's is Any.
 # mypy: disable-error-code="misc, untyped-decorator, unused-ignore, no-any-return, import-not-found, no-untyped-call"
-"""Fine-tuning: sentiment is learned while the mean-pooled embedding is held near the untouched encoder's."""
+"""Fine-tuning: sentiment is learned while the mean-pooled embedding is held where it should be."""
 
 from __future__ import annotations
 
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from analysis.training import corpus
-from analysis.training.network import CLASSES, Network, base_encoder, base_folder
-
-UNLABELLED = -100
-"""The class number of a text that only teaches the embedding (torch's own 'ignore this target')."""
+from analysis.training.network import CLASSES, Network, base_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +31,49 @@ class Recipe:
     rate: float = 1.5e-4
     head_rate: float = 1e-3
     hold: float = 6.0
-    """Weight of 1 - cosine(embedding, untouched embedding) beside the sentiment's cross-entropy."""
-    held_tweets: int = 12_000
-    generic: int = 9_000
+    """Weight of 1 - cosine(embedding, target) beside the sentiment's cross-entropy."""
+    smoothing: float = 0.0
+    """Label smoothing of the cross-entropy."""
+    frozen_layers: int = 0
+    """How many of the lowest layers keep their weights; the word vectors always do."""
     seed: int = 7
     threads: int = 2
     """Fixed: sums are split by it, and other splits round otherwise."""
     bfloat16: bool = True
 
 
+UNLABELLED = -100
+"""The class number of a text that only teaches the embedding (torch's own 'ignore this target')."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text ready to train on; `target` is its untouched embedding, where one was computed."""
+    """One text ready to train on; `target` is where its embedding should be, where that is known."""
 
     ids: list[int]
     label: int
     target: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Rows of token ids with their labels, and how well an array of predictions does on them, in percent."""
+
+    rows: list[list[int]]
+    labels: list[int]
+    score: Callable[[NDArray[np.int64], Sequence[int]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What one run reads. The checkpoint with the best mean over `validation` is kept; `watched` are rows whose
+    embedding must not drift from `watched_targets`."""
+
+    network: Network
+    examples: list[Example]
+    validation: dict[str, Validation]
+    watched: list[list[int]]
+    watched_targets: NDArray[np.float32]
 
 
 def say(**figures: object) -> None:
@@ -93,30 +116,6 @@ def outputs(
     return logits, embeddings
 
 
-def macro_recall(predicted: NDArray[np.int64], labels: Sequence[int]) -> float:
-    """The mean over the classes of the share of each that was found, in percent."""
-    gold = np.asarray(labels)
-    return 100 * float(np.mean([(predicted[gold == number] == number).mean() for number in range(CLASSES)]))
-
-
-def _examples(data: Path, recipe: Recipe, untouched: Network) -> list[Example]:
-    """Labelled tweets, of which some also hold the embedding, and unlabelled texts, which all do."""
-    chance = random.Random(recipe.seed)
-    read = tokenizer(recipe.tokens)
-    labelled = corpus.tweets(data, "train")
-    generic = corpus.reddit_comments(data) + corpus.bank_questions(data, "train")[0]
-    generic = chance.sample(generic, min(recipe.generic, len(generic)))
-    rows = [encoding.ids for encoding in read.encode_batch(labelled.texts + generic)]
-    held = chance.sample(range(len(labelled.texts)), min(recipe.held_tweets, len(labelled.texts)))
-    held += range(len(labelled.texts), len(rows))
-    _, embeddings = outputs(untouched, [rows[number] for number in held])
-    target = dict(zip(held, embeddings, strict=True))
-    labels = labelled.labels + [UNLABELLED] * len(generic)
-    return [
-        Example(row, label, target.get(number)) for number, (row, label) in enumerate(zip(rows, labels, strict=True))
-    ]
-
-
 def _epoch(examples: Sequence[Example], batch: int, chance: random.Random) -> Iterator[list[Example]]:
     """Every example once, in random batches of like length, so that little is computed on padding."""
     order = list(range(len(examples)))
@@ -130,28 +129,24 @@ def _epoch(examples: Sequence[Example], batch: int, chance: random.Random) -> It
         yield [examples[number] for number in chosen]
 
 
-def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
-    """Trains, and keeps in `checkpoint` the weights with the best validation macro recall. Prints JSON lines."""
+def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: Recipe) -> None:
+    """Trains, and keeps in `checkpoint` the weights with the best validation score. Prints JSON lines."""
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(recipe.seed)
     chance = random.Random(recipe.seed)
-    network = Network(base_encoder())
     started = time.monotonic()
-    examples = _examples(data, recipe, network)
+    material = prepare(recipe)
+    network, examples = material.network, material.examples
     network.encoder.embeddings.requires_grad_(False)
+    for layer in network.encoder.encoder.layer[: recipe.frozen_layers]:
+        layer.requires_grad_(False)
     say(
         step="prepared",
         examples=len(examples),
         held=sum(e.target is not None for e in examples),
         seconds=round(time.monotonic() - started),
     )
-
-    validation = corpus.tweets(data, "val")
-    read = tokenizer(recipe.tokens)
-    validation_rows = [encoding.ids for encoding in read.encode_batch(validation.texts)]
-    watched_rows = [encoding.ids for encoding in read.encode_batch(corpus.assistant_requests(data, "val")[0][::6])]
-    _, watched = outputs(network, watched_rows)
 
     prior = np.bincount([e.label for e in examples if e.label >= 0], minlength=CLASSES).astype(np.float32)
     # Balanced softmax: the logits learn what the text says, not how rare a class was in the training set.
@@ -170,20 +165,24 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
 
     def look() -> None:
         nonlocal best
-        logits, _ = outputs(network, validation_rows)
-        _, now = outputs(network, watched_rows)
-        recall = macro_recall(logits.argmax(1), validation.labels)
+        scores = {
+            name: round(one.score(outputs(network, one.rows)[0].argmax(1), one.labels), 2)
+            for name, one in material.validation.items()
+        }
+        mean = float(np.mean(list(scores.values())))
+        _, now = outputs(network, material.watched)
         say(
             step="validation",
             examples=seen,
             minutes=round((time.monotonic() - started) / 60, 1),
             loss=round(float(np.mean(losses[-300:])), 4),
             drift=round(float(np.mean(drifts[-300:])), 4),
-            macro_recall=round(recall, 2),
-            watched_cosine=round(float((watched * now).sum(1).mean()), 4),
+            mean=round(mean, 2),
+            scores=scores,
+            watched_cosine=round(float((material.watched_targets * now).sum(1).mean()), 4),
         )
-        if recall > best:
-            best = recall
+        if mean > best:
+            best = mean
             torch.save(network.state_dict(), checkpoint)
 
     progress = 0.0
@@ -205,7 +204,9 @@ def fine_tune(data: Path, checkpoint: Path, recipe: Recipe) -> None:
                 logits, embeddings = network(ids, mask)
             loss = torch.zeros(())
             if bool((labels >= 0).any()):
-                crossed = nn.functional.cross_entropy(logits.float() + log_prior, labels, ignore_index=UNLABELLED)
+                crossed = nn.functional.cross_entropy(
+                    logits.float() + log_prior, labels, ignore_index=UNLABELLED, label_smoothing=recipe.smoothing
+                )
                 losses.append(crossed.item())
                 # Weighed by the share of labelled texts, so that each counts alike in every batch.
                 loss = loss + crossed * float((labels >= 0).float().mean())

@@ -1,6 +1,6 @@
 # Linters run where torch is not installed, and then everything of torch's is Any.
 # mypy: disable-error-code="misc, untyped-decorator, unused-ignore, no-any-return, import-not-found, no-untyped-call"
-"""The network: one MiniLM encoder, a sentiment head that reads single tokens, an embedding that reads their mean."""
+"""The network: one encoder, a sentiment head that reads single tokens, an embedding that reads their mean."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ MIDDLE = 3
 """The layer whose mean the intent head reads: how a thing is said (asked, wished for, told) is plainest halfway up,
 while the last layer keeps what it is about."""
 
+MULTILINGUAL_MIDDLE = 6
+"""The same of the multilingual encoder, which has twelve layers."""
+
 
 class Network(nn.Module):
     """`forward(input_ids, attention_mask)` gives sentiment logits [batch, 3] and unit embeddings [batch, 384].
@@ -25,9 +28,12 @@ class Network(nn.Module):
     sentence embedding.
     """
 
-    def __init__(self, encoder: BertModel) -> None:
+    def __init__(self, encoder: BertModel, words: nn.Module | None = None, middle: int = MIDDLE) -> None:
+        """words: what turns token ids into vectors, where it is not the encoder itself."""
         super().__init__()
         self.encoder = encoder
+        self.words = words
+        self.middle = middle
         width = encoder.config.hidden_size
         self.look = nn.Linear(width, 1, bias=False)
         nn.init.zeros_(self.look.weight)
@@ -37,8 +43,9 @@ class Network(nn.Module):
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Sentiment logits, unit embeddings, and the mean of the middle layer's tokens, [batch, 384]."""
+        read = {"input_ids": input_ids} if self.words is None else {"inputs_embeds": self.words(input_ids)}
         layers = self.encoder(
-            input_ids=input_ids,
+            **read,
             attention_mask=attention_mask,
             token_type_ids=torch.zeros_like(input_ids),
             output_hidden_states=True,
@@ -46,7 +53,7 @@ class Network(nn.Module):
         tokens = layers[-1]
         seen = attention_mask.unsqueeze(-1).to(tokens.dtype)
         mean = (tokens * seen).sum(1) / seen.sum(1)
-        middle = (layers[MIDDLE] * seen).sum(1) / seen.sum(1)
+        middle = (layers[self.middle] * seen).sum(1) / seen.sum(1)
         weight = torch.softmax(self.look(tokens) + (1 - seen) * -1e4, dim=1)
         state = torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
         return self.head(state), nn.functional.normalize(mean, dim=-1), middle

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import AnalysisError, Intent, default_topics
 from analysis.calibration import softmax
-from analysis.training import calibrate, corpus
+from analysis.training import calibrate, corpus, scores
 from analysis.training.linear import class_weights, fit
 from benchmarks import tagging
 
@@ -32,11 +32,11 @@ def test_the_temperature_is_found_again() -> None:
     chance = np.random.default_rng(2)
     logits = chance.normal(scale=2, size=(20_000, 3)).astype(np.float32)
     labels = [int(chance.choice(3, p=row / row.sum())) for row in softmax(logits).astype(np.float64)]
-    assert calibrate.fit_temperature(np.asarray(logits * 1.7, np.float32), labels) == pytest.approx(1.7, rel=0.05)
+    assert scores.fit_temperature(np.asarray(logits * 1.7, np.float32), labels) == pytest.approx(1.7, rel=0.05)
     assert (
-        calibrate.calibration_error(softmax(logits), labels)
+        scores.calibration_error(softmax(logits), labels)
         < 0.02
-        < calibrate.calibration_error(softmax(np.asarray(logits * 3, np.float32)), labels)
+        < scores.calibration_error(softmax(np.asarray(logits * 3, np.float32)), labels)
     )
 
 

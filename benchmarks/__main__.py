@@ -18,6 +18,7 @@ from typing import IO
 ROOT = Path(__file__).parents[1]
 MODULES = {
     "tagging": "tagging_throughput: texts a second against transformers.pipeline",
+    "analyser": "tagging_…: one text alone, growth with length, two workers, memory, first tag",
     "ingest": "ingest_rate: rows a second against a bare upsert",
     "inbox": "inbox_page_p95: milliseconds at 100,000 mentions against one keyset SELECT",
     "page_rerun": "page_rerun: milliseconds of a click on the inbox against an empty page",

@@ -95,7 +95,7 @@ def pipeline(threads: int) -> Callable[[Sequence[str]], list[str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the JSON line: texts a second of ours, of the baseline, and their ratio (medians of the rounds)."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tagging", description=__doc__.split("\n")[0])
-    parser.add_argument("--texts", type=int, default=1_024)
+    parser.add_argument("--texts", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args(arguments)

@@ -185,7 +185,7 @@ def _open_ended(phrase: str, used: dict[str, frozenset[int]], inside: set[int], 
     if len(words) == 1 and (len(phrase) < 4 or phrase.isdigit()):
         return True
     return any(
-        end.isdigit() or (others and len(used[end] - inside) > max(EVERYWHERE * others, 1.0))
+        end.isdigit() or (others and len(used[end] - inside) > max(EVERYWHERE * others, 3.0))
         for end in (words[0], words[-1])
     )
 

@@ -214,15 +214,25 @@ class Embedded:
     corrected: tuple[str, ...] | None
 
 
-def embedded(tx: Transaction, limit: int, before_id: int | None = None) -> list[Embedded]:
-    """Tagged mentions that are not ours, the newest first, those before `before_id` where one is given."""
+def count(tx: Transaction) -> int:
+    """How many mentions have tags."""
+    return tx.connection.execute(select(func.count()).select_from(_tags)).scalar_one()
+
+
+def embedded(tx: Transaction, limit: int, before_id: int | None = None, *, everything: bool = False) -> list[Embedded]:
+    """Tagged mentions, the newest first, those before `before_id` where one is given.
+
+    Only those that count, unless `everything` is asked for: then our own posts and what is set aside, too.
+    """
     query = (
         select(_tags.c.mention_id, _tags.c.embedding, _tags.c.model, _tags.c.topics)
-        .join(_mentions, _mentions.c.id == _tags.c.mention_id)
-        .where(_mentions.c.ours.is_(False))
         .order_by(_tags.c.mention_id.desc())
         .limit(limit)
     )
+    if not everything:
+        query = query.join(_mentions, _mentions.c.id == _tags.c.mention_id).where(
+            _mentions.c.ours.is_(False), _mentions.c.set_aside.is_(False)
+        )
     if before_id is not None:
         query = query.where(_tags.c.mention_id < before_id)
     rows = tx.connection.execute(query).all()

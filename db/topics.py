@@ -254,6 +254,57 @@ def standing(tx: Transaction, since: datetime) -> dict[str, Standing]:
     return {name: Standing(*counted) for name, counted in counts.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class QuoteRow:
+    """What a mention says, and its topics now, best first."""
+
+    id: int
+    conversation_id: int
+    title: str | None
+    text: str
+    topics: tuple[str, ...]
+
+
+def quotes(tx: Transaction, mention_ids: Sequence[int]) -> list[QuoteRow]:
+    """Those of these mentions that are still here."""
+    found: list[QuoteRow] = []
+    for some in chunks(mention_ids):
+        named: dict[int, list[str]] = {}
+        of_topics = (
+            select(_mention_topics.c.mention_id, _mention_topics.c.topic)
+            .where(_mention_topics.c.mention_id.in_(some))
+            .order_by(_mention_topics.c.score.desc(), _mention_topics.c.topic)
+        )
+        for id_, name in tx.connection.execute(of_topics):
+            named.setdefault(id_, []).append(name)
+        query = select(_mentions.c.id, _mentions.c.conversation_id, _mentions.c.title, _mentions.c.text)
+        for row in tx.connection.execute(query.where(_mentions.c.id.in_(some))):
+            found.append(QuoteRow(*row, tuple(named.get(row.id, ()))))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenRow:
+    """What may teach phrases: a text and who wrote it, 0 where nobody knows."""
+
+    id: int
+    identity_id: int
+    text: str
+
+
+def spoken(tx: Transaction, mention_ids: Sequence[int], platforms: Collection[str]) -> dict[int, SpokenRow]:
+    """Those of these mentions that were written on these platforms, by their ids."""
+    found: dict[int, SpokenRow] = {}
+    for some in chunks(mention_ids):
+        query = select(_mentions.c.id, _mentions.c.identity_id, _mentions.c.title, _mentions.c.text).where(
+            _mentions.c.id.in_(some), _mentions.c.platform.in_(sorted(platforms))
+        )
+        for row in tx.connection.execute(query):
+            text = f"{row.title}\n{row.text}" if row.title else row.text
+            found[row.id] = SpokenRow(row.id, row.identity_id or 0, text)
+    return found
+
+
 def together(tx: Transaction, mention_ids: Sequence[int]) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """How many of these mentions have each topic, and each pair of topics."""
     alone: dict[str, int] = {}

@@ -26,7 +26,7 @@ LEASE = timedelta(seconds=150)
 """How long a step of a handler may take, longer than one answer of a platform may; renewed with each."""
 TAKES = 5
 """A request that has cost so many workers their life is not taken again."""
-QUOTING = ("preview",)
+QUOTING = ("preview", "suggest_topics")
 """Kinds whose results quote what people said: kept for a day."""
 SECONDS_BETWEEN_WRITES = 0.5
 
@@ -39,6 +39,9 @@ _HANDLERS: dict[str, str] = {
     "account_test": "dialogue.sources:account_test",
     "remove_source": "dialogue.sources:remove_source",
     "import": "dialogue.uploads:import_file",
+    "preview_topics": "dialogue.retagging:preview",
+    "apply_topics": "dialogue.retagging:apply",
+    "suggest_topics": "dialogue.suggesting:suggest",
     "rebuild_rollups": "dialogue.understanding:rebuild_rollups",
     "sample": "dialogue.sample:load",
     "remove_sample": "dialogue.sample:remove",

@@ -97,7 +97,7 @@ class Before:
 class Taxonomy:
     """The topics in force at `version`. `applying` is the request that is re-tagging mentions under them, if one is.
 
-    mentions: those of the last `DAYS` days. before: what an undo would put back.
+    mentions: those of the last `DAYS` days; with `sample` made-up ones are here. before: what an undo would put back.
     """
 
     version: int
@@ -105,6 +105,7 @@ class Taxonomy:
     mentions: int
     before: Before | None
     applying: int | None
+    sample: bool
 
     @property
     def drafts(self) -> tuple[Draft, ...]:
@@ -134,7 +135,7 @@ def taxonomy(ctx: Context, actor: Actor) -> Taxonomy:
         people = rows.standing(tx, now - timedelta(days=DAYS))
         learned = rows.taught(tx, [one.name for one in found], platforms.trainable(), MOST_PHRASES)
         history = rows.history(tx, 2)
-        applying = _applying(tx)
+        applying, sample = _applying(tx), measures.has_sample(tx)
     none = rows.Standing(0, 0, 0)
     views = []
     for one in found:
@@ -146,7 +147,7 @@ def taxonomy(ctx: Context, actor: Actor) -> Taxonomy:
             )
         )  # fmt: skip
     version = history[0].version if history else 0
-    return Taxonomy(version, tuple(views), everything, _before(history), applying)
+    return Taxonomy(version, tuple(views), everything, _before(history), applying, sample)
 
 
 def _before(history: Sequence[TaxonomyRow]) -> Before | None:

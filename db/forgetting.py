@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from db import copies, rollups, topics, workspace
+from db import copies, rollups, themes, topics, workspace
 from db.engine import Transaction
 from db.mentions import buried_as
 from db.sql import chunks, insert, one_at_a_time, table
@@ -74,6 +74,7 @@ def forget(
             )
             tx.connection.execute(delete(_mentions).where(_mentions.c.id.in_(some)))
     topics.forget_texts(tx, [text for row in rows for text in (row.text, f"{row.title or ''} {row.text}")])
+    themes.forget_hollow(tx)
     refresh_conversations(tx, {row.conversation_id for row in rows})
     _forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
     workspace.bump(tx)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, delete, select, update
 
-from db import forgetting, workspace
+from db import forgetting, themes, workspace
 from db.engine import Transaction
 from db.sql import table
 from db.tables import Conversation, FeedbackEvidence, FeedbackItem, Identity, Mention, Person, Reply, Source
@@ -129,6 +129,7 @@ def remove(tx: Transaction, now: datetime) -> int:
     tx.connection.execute(delete(_items).where(_items.c.sample))
     # No tombstones: the sample may be loaded again.
     gone = forgetting.forget(tx, ids, now=now, reason="sample removed", digest=None)
+    themes.remove_sample(tx)
     for of in (_conversations, _sources, _identities, _people):
         tx.connection.execute(delete(of).where(of.c.sample))
     mark_loaded(tx, None)

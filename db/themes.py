@@ -285,12 +285,6 @@ def _still_there(tx: Transaction, mention_ids: Sequence[int]) -> set[int]:
     return found
 
 
-def forget_empty(tx: Transaction, before: datetime) -> None:
-    """Removes themes that no search has found since then and that hold nothing any more."""
-    held = select(_members.c.mention_id).where(_members.c.theme_id == _themes.c.id).exists()
-    tx.connection.execute(delete(_themes).where(_themes.c.last_seen_at < before, ~held))
-
-
 # What a page shows ----------------------------------------------------------------------------------------------------
 
 
@@ -363,6 +357,13 @@ def items_on_board(tx: Transaction, item_ids: Collection[int]) -> set[int]:
     """Which of these feedback items still stand on the board."""
     query = select(_items.c.id).where(_items.c.id.in_(sorted(item_ids)), _items.c.state != "deleted")
     return set(tx.connection.execute(query).scalars())
+
+
+def forget_hollow(tx: Transaction) -> None:
+    """Removes themes that hold nothing: with the last mention, the words that were taken from it go."""
+    tx.connection.execute(
+        delete(_themes).where(~select(_members.c.mention_id).where(_members.c.theme_id == _themes.c.id).exists())
+    )
 
 
 def remove_sample(tx: Transaction) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -90,16 +90,33 @@ def add(
 ) -> int:
     """Adds an item to the column 'new'; a mention's words may back it from the start. Returns its id."""
     require(actor, Role.PRODUCT)
+    with ctx.database.transaction() as tx:
+        backed_by = [] if mention_id is None else [mention_id]
+        return add_backed(tx, ctx, actor, title, kind, backed_by, description, quote)
+
+
+def add_backed(
+    tx: Transaction,
+    ctx: Context,
+    actor: Actor,
+    title: str,
+    kind: str,
+    mention_ids: Sequence[int],
+    description: str = "",
+    quote: str | None = None,
+) -> int:
+    """`add` in the caller's transaction, backed by several mentions; `quote` is the part of the first that says it."""
+    require(actor, Role.PRODUCT)
     values = _checked(title, kind, description)
     now = ctx.clock()
-    with ctx.database.transaction() as tx:
-        mention = _mention(tx, mention_id) if mention_id is not None else None
-        sample = mention is not None and mention.sample
-        item_id = rows.add(tx, now, user_id=actor.user_id, sample=sample, **values)
-        if mention is not None:
-            rows.attach(tx, item_id, mention.id, _quote(quote, mention), actor.user_id, now)
-        audit.record(tx, ctx, actor, "added", "feedback item", item_id, title=title, mention=mention_id)
-        workspace_rows.bump(tx)
+    mentions = [_mention(tx, one) for one in mention_ids]
+    sample = bool(mentions) and mentions[0].sample
+    item_id = rows.add(tx, now, user_id=actor.user_id, sample=sample, **values)
+    for place, mention in enumerate(mentions):
+        rows.attach(tx, item_id, mention.id, _quote(None if place else quote, mention), actor.user_id, now)
+    named = mentions[0].id if mentions else None
+    audit.record(tx, ctx, actor, "added", "feedback item", item_id, title=title, mention=named)
+    workspace_rows.bump(tx)
     return item_id
 
 

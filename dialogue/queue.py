@@ -24,7 +24,7 @@ from huey.consumer import Consumer, Scheduler
 
 from db import workers
 from db.engine import Database
-from dialogue import collecting, housekeeping, privacy, replies, requests, understanding
+from dialogue import collecting, housekeeping, privacy, replies, requests, themes, understanding
 from dialogue.context import Context
 
 SWEEP_EVERY = 2
@@ -88,6 +88,7 @@ class Tasks:
             "collect": self._collect,
             "recheck": self._recheck,
             "tidy": self._tidy,
+            "themes": self._themes,
         }
         self._tasks = {
             name: huey.task(name=name, priority=len(run) - place)(work)
@@ -139,6 +140,10 @@ class Tasks:
     def _tidy(self) -> None:
         housekeeping.tidy(self.ctx)
 
+    def _themes(self) -> None:
+        self._given.pop(("themes",), None)
+        themes.find(self.ctx)
+
     def _sweep(self) -> None:
         """Triggers whatever is due; expired leases are due again, except a reply's, which makes it unknown."""
         ctx = self.ctx
@@ -148,6 +153,8 @@ class Tasks:
         self._trigger("recheck", privacy.due(ctx))
         if understanding.waiting(ctx):
             self._trigger_once("understand")
+        if themes.due(ctx):
+            self._trigger_once("themes")
         if time.monotonic() - self._tidied > TIDY_EVERY:
             self._tidied = time.monotonic()
             self.enqueue("tidy")

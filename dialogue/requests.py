@@ -45,6 +45,7 @@ _HANDLERS: dict[str, str] = {
     "rebuild_rollups": "dialogue.understanding:rebuild_rollups",
     "sample": "dialogue.sample:load",
     "remove_sample": "dialogue.sample:remove",
+    "search_themes": "dialogue.themes:search",
 }
 
 

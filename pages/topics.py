@@ -144,7 +144,7 @@ def top_words(found: Taxonomy) -> str:
     words = f"{text.counted(len(found.topics), 'topic')}, described in words"
     if not looked:
         return f"{words}. Nobody has checked them on the last {topics.DAYS} days' mentions yet."
-    return f"{words}. Of {text.counted(looked, 'tag')} that people checked in {topics.DAYS} days, they changed {changed:,}."
+    return f"{words}. People checked {text.counted(looked, 'tag')} in {topics.DAYS} days and changed {changed:,}."
 
 
 def show_topics(found: Taxonomy, wanted: Sequence[Draft], may: bool) -> None:
@@ -444,8 +444,8 @@ def show_suggestions(view: requests.RequestView, found: Taxonomy) -> None:
         show_clashes(result["clashes"], found)
         for one, other, both, rarer in result["overlaps"]:
             st.markdown(
-                f":material/join_inner: **{text.plain(one, 80)}** and **{text.plain(other, 80)}** mostly come together: "
-                f"{both:,} of {rarer:,} mentions. One topic might do."
+                f":material/join_inner: **{text.plain(one, 80)}** and **{text.plain(other, 80)}** often come together: "
+                f"{both:,} of {rarer:,} mentions."
             )
 
 
@@ -498,8 +498,8 @@ def show_clashes(clashes: Sequence[Sequence[Any]], found: Taxonomy | None) -> No
         if found is not None and not all(_has(found, *pair) for pair in ((one, phrase), (other, like))):
             continue
         st.markdown(
-            f":material/compare_arrows: “{text.plain(phrase, 80)}” ({text.plain(one, 60)}) and “{text.plain(like, 80)}” "
-            f"({text.plain(other, 60)}) say nearly the same {look.grey(f'{cosine:.0%} alike')}"
+            f":material/compare_arrows: “{text.plain(phrase, 80)}” ({text.plain(one, 60)}) and “{text.plain(like, 80)}”"
+            f" ({text.plain(other, 60)}) say nearly the same {look.grey(f'{cosine:.0%} alike')}"
         )
         if found is not None:
             with st.container(horizontal=True, gap="xsmall"):

@@ -35,6 +35,7 @@ PAGES = {
     "summary": "/",
     "inbox": "/inbox",
     "conversation": "/conversation?conversation={conversation}",
+    "topics": "/topics",
     "feedback": "/feedback",
     "sources": "/sources",
     "colleagues": "/colleagues",

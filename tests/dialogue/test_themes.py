@@ -74,7 +74,7 @@ class Crowd:
             tagged = [
                 (
                     one,
-                    tags.TagValues("en", "negative", 0.8, 0.1, 0.1, intent, 0.9, (), vectors[external[one.id]], model),
+                    tags.TagValues("en", "negative", 0.8, 0.1, 0.1, intent, 0.9, (), vectors[names[one.id]], model),
                 )
                 for one in held
             ]

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from api.gate import READS, Door, Needs, error_body
 from api.site import Site, actor_in
-from dialogue import records
+from dialogue import accuracy, records
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Stale
 
 MAX_BODY = 1024 * 1024
@@ -94,6 +94,10 @@ class FeedbackQuery(Samples):
     state: Literal["new", "reviewing", "planned", "shipped", "declined"] | None = Field(
         None, description="Only this column of the board."
     )
+
+
+class AccuracyQuery(_Input):
+    sample: bool = Field(False, description="Whether the figures are of the sample data instead.")
 
 
 class ReplyDraft(_Input):
@@ -255,6 +259,15 @@ OPERATIONS: tuple[Operation, ...] = (
         records.Page[records.Feedback],
         _feedback,
         query=FeedbackQuery,
+    ),
+    Operation(
+        "getModelAccuracy",
+        "GET",
+        "/api/v1/model/accuracy",
+        "How often the model in use is right here, by a random sample that people looked at.",
+        accuracy.Figures,
+        lambda ctx, actor, _, q: accuracy.figures(ctx, actor, q.sample),
+        query=AccuracyQuery,
     ),
 )
 

@@ -263,15 +263,14 @@ def figures(ctx: Context, actor: Actor, sample: bool | None = None) -> Figures:
 
 
 def _figures(world: _World, version: str) -> Figures:
-    read = len(world.read_by(version))
+    read, current = len(world.read_by(version)), version == world.version
     found = tuple(_figure(world, field, version) for field in FIELDS)
-    return Figures(version, world.sample, read, _headline(found, read), _subline(found, read), found)
+    return Figures(version, world.sample, read, _headline(found, read), _subline(found, read, current), found)
 
 
 def _figure(world: _World, field: str, version: str) -> Figure:
     judged = world.of(field, version)
-    sample = random_sample(judged, version)
-    found = _share(sample)
+    found = _share(random_sample(judged, version))
     missing = max(0, ENOUGH - found.of)
     return Figure(
         field=field,
@@ -279,7 +278,7 @@ def _figure(world: _World, field: str, version: str) -> Figure:
         share=found,
         enough=missing == 0,
         missing=missing,
-        words=_words(FIELDS[field], found, missing),
+        words=_words(FIELDS[field], found, missing, version == world.version),
         judged=len(judged),
         corrected=sum(not one.right for one in judged),
     )
@@ -289,10 +288,13 @@ def _share(judged: Sequence[Judgement]) -> Share:
     return share(sum(one.right for one in judged), len(judged))
 
 
-def _words(title: str, found: Share, missing: int) -> str:
-    if missing:
+def _words(title: str, found: Share, missing: int, current: bool) -> str:
+    if not missing:
+        return f"{title} is right in {_interval(found)} of mentions, by {found.of:,} drawn at random."
+    if current:
         return f"{title}: {_look_at(found.of, missing)}"
-    return f"{title} is right in {_interval(found)} of mentions, by {found.of:,} drawn at random."
+    were = "mention was" if found.of == 1 else "mentions were"
+    return f"{title}: only {found.of} random {were} looked at while this version was in use."
 
 
 def _look_at(looked_at: int, missing: int) -> str:
@@ -310,24 +312,21 @@ def percent(value: float) -> int:
 
 
 def _headline(found: Sequence[Figure], read: int) -> str:
-    if not read:
-        return "The model has read nothing yet"
     known = [f"the {one.title.lower()} in {percent(one.share.value or 0)} %" for one in found if one.enough]
     if known:
         return f"The model is right about {' and '.join(known)} of mentions"
-    if not any(one.judged for one in found):
-        return "Nobody has looked yet how often the model is right"
-    return "How often the model is right is not known yet"
+    if any(one.judged for one in found):
+        return "How often the model is right is not known yet"
+    return "Nobody has looked yet how often the model is right" if read else "The model has read nothing yet"
 
 
-def _subline(found: Sequence[Figure], read: int) -> str:
-    if not read:
+def _subline(found: Sequence[Figure], read: int, current: bool) -> str:
+    if not read and not any(one.judged for one in found):
         return "Its accuracy is measured on your own mentions, as soon as there are some."
-    if len({(one.share.of, one.enough) for one in found}) == 1 and not found[0].enough:
+    words = [one.words for one in found]
+    if current and not found[0].enough and len({one.share.of for one in found}) == 1:
         words = [_look_at(found[0].share.of, found[0].missing).capitalize()]
-    else:
-        words = [one.words for one in found]
-    if any(not one.enough and read < ENOUGH for one in found):
+    if current and read < ENOUGH and not all(one.enough for one in found):
         words.append(f"It has read {counted(read, 'mention')} so far; a figure needs {ENOUGH}.")
     return " ".join(words)
 

@@ -51,7 +51,10 @@ def load_training_set(scope: context.Scope, _ctx: Context, _person: Actor) -> re
 
 def show_top(report: accuracy.Report) -> None:
     """The finding as the title, what it rests on below, and the choice of the view."""
-    look.heading(report.figures.headline, report.figures.subline)
+    if state.chosen("part", VIEWS, "accuracy") == "review":
+        look.heading("Is the model right about these?")
+    else:
+        look.heading(report.figures.headline, report.figures.subline)
     with st.container(horizontal=True, vertical_alignment="center", key="model-top"):
         _choice("part", "View", VIEWS, "accuracy")
         if report.has_real and report.has_sample:
@@ -395,7 +398,7 @@ def show_progress(now: Sitting) -> None:
 def show_item(item: review.Item) -> None:
     """Who said what, where. Always as high, so that the buttons below stay where they are."""
     where = " · ".join(filter(None, [item.platform_title, item.place, text.when(item.posted_at, context.now())]))
-    with st.container(border=True, height=230, key="review-item"):
+    with st.container(border=True, height=190, key="review-item"):
         badges = [look.badge("sample", "gray", ":material/science:")] if item.sample else []
         if item.caveat:
             badges.append(look.badge(f"{item.language}: {item.caveat}", "orange", ":material/translate:"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from dialogue import measures, platforms, sample
+from dialogue import accuracy, measures, platforms, sample
 from dialogue.context import Actor, Context, Role
 from dialogue.inbox import Filters
 from pages.parts import charts, context, export, look, notices, state, text
@@ -34,6 +34,12 @@ def load_csv(scope: context.Scope, days: int, _summary: measures.Summary) -> byt
     ]
     table = pd.concat(frames, ignore_index=True)[["dimension", "key", "sentiment", "count"]]
     return export.csv(table)
+
+
+@st.cache_data(ttl=60, max_entries=50, show_spinner=False)
+def load_accuracy(scope: context.Scope, _ctx: Context, _person: Actor) -> accuracy.Figures:
+    """How often the model is right."""
+    return accuracy.figures(_ctx, _person)
 
 
 # Views: never load ----------------------------------------------------------------------------------------------------
@@ -162,6 +168,13 @@ def _drill(filters: Filters) -> None:
     state.open_up("drill", filters)
 
 
+def show_accuracy(figures: accuracy.Figures) -> None:
+    """How far the charts can be trusted, with the way to more."""
+    with st.container(horizontal=True, vertical_alignment="center", key="accuracy", gap="xsmall"):
+        st.caption(f":material/verified: {text.plain(figures.short, 600)}", width="content")
+        st.page_link("pages/model.py", label="Model", icon=":material/arrow_forward:")
+
+
 def show_platforms(summary: measures.Summary) -> None:
     """Where it was said, and everything as CSV."""
     with st.container(border=True, key="chart-platform"):
@@ -273,6 +286,7 @@ def main() -> None:
         show_untagged(summary.untagged)
         show_numbers(summary.numbers)
         show_charts(summary)
+        show_accuracy(load_accuracy(context.scope(person), context.ctx(), person))
         show_platforms(summary)
 
 

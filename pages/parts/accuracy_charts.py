@@ -37,9 +37,9 @@ def confusion(counts: Confusion, accent: str, ink: str) -> alt.LayerChart:
     words = base.mark_text(fontSize=14).encode(
         text=alt.Text("count:Q", format=","),
         color=alt.condition("datum.share > 0.55", alt.value("white"), alt.value(ink)),
-        fontWeight=alt.condition("datum.right", alt.value("bold"), alt.value("normal")),
     )
-    return (cells + words).properties(height=46 * len(counts.labels) + 40, padding=_PADDING)
+    right = base.mark_rect(cornerRadius=3, filled=False, stroke=accent, strokeWidth=1.5).transform_filter("datum.right")
+    return (cells + right + words).properties(height=46 * len(counts.labels) + 40, padding=_PADDING)
 
 
 def reliability(bins: Sequence[Bin], accent: str, grey: str) -> alt.LayerChart:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from api import rest, web
 from api.rest import LARGEST_ID
 from api.site import Site
-from dialogue import accounts, feedback
+from dialogue import accounts, feedback, review
 from dialogue.context import Actor, Context, Role
 from tests.api.site import browser, first_admin, invited
 from tests.worlds import add_source, post, said, store, tag
@@ -336,3 +336,18 @@ def _no_dangling_reference(part: Any, document: dict[str, Any]) -> None:
     elif isinstance(part, list):
         for value in part:
             _no_dangling_reference(value, document)
+
+
+def test_the_models_accuracy_comes_with_its_interval_or_says_what_is_missing(any_ctx: Context, ada: Actor) -> None:
+    store(any_ctx, post("p1", "Lovely", platform="bluesky"), post("p2", "Awful", platform="bluesky"))
+    tag(any_ctx, said("positive", "praise", model="m1 topics 1a2b3c4d"))
+    reads = program(any_ctx, ada)
+    review.confirm(any_ctx, ada, 1, {"sentiment": "positive"}, review.RANDOM)
+    review.judge(any_ctx, ada, 2, "sentiment", "negative", review.RANDOM)
+    found = reads.get("/model/accuracy")
+    assert (found["version"], found["sample"], found["read"]) == ("m1", False, 2)
+    mood = found["figures"][0]
+    assert (mood["field"], mood["enough"], mood["missing"]) == ("sentiment", False, 98)
+    assert (mood["share"]["right"], mood["share"]["of"], mood["share"]["value"]) == (1, 2, 0.5)
+    assert 0 < mood["share"]["low"] < 0.5 < mood["share"]["high"] < 1
+    assert reads.get("/model/accuracy", sample=True)["read"] == 0

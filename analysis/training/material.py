@@ -71,11 +71,12 @@ def _english_examples(data: Path, recipe: Recipe, untouched: Network) -> list[Ex
 
 
 def multilingual(data: Path, pieces: Path, recipe: Recipe) -> Material:
-    """UMSAB's tweets in eight languages beside English ones; every embedding is drawn to where the English encoder
-    would put a text of that meaning. Writes the chosen vocabulary to `pieces`.
+    """UMSAB's tweets in eight languages beside English ones; every embedding is drawn near to where the English
+    encoder would put a text of that meaning. Writes the chosen vocabulary to `pieces`.
 
-    For an English text that place is known. For another it is read off a linear map from the untouched multilingual
-    embedding to the English encoder's, fitted on English texts: the untouched one hardly tells languages apart.
+    That place is read off a linear map from the untouched multilingual embedding to the English encoder's, fitted on
+    English texts; it serves the other languages because the untouched one hardly tells languages apart. The map is
+    used for English texts, too: a phrase of the taxonomy must lie where texts in other languages are drawn to.
     """
     chance = random.Random(recipe.seed)
     many = {language: corpus.umsab(data, language, "train") for language in corpus.LANGUAGES}
@@ -93,24 +94,23 @@ def multilingual(data: Path, pieces: Path, recipe: Recipe) -> Material:
 
     known = tweets.texts + generic
     watched = corpus.assistant_requests(data, "val")[0][::6]
-    there = _untouched_english(known + watched, recipe.tokens)
-    here = _untouched_multilingual(network, read, known + foreign)
-    carry = fit_map(here[: len(known)], there[: len(known)])
-    targets = np.concatenate([carry(here[len(known) :]), there[: len(known)]])
+    here = _untouched_multilingual(network, read, foreign + known + watched)
+    of_known = slice(len(foreign), len(foreign) + len(known))
+    targets = fit_map(here[of_known], _untouched_english(known, recipe.tokens))(here)
 
     texts = foreign + known
     labels = [label for one in many.values() for label in one.labels] + tweets.labels + [UNLABELLED] * len(generic)
     rows = [encoding.ids for encoding in read.encode_batch(texts)]
     examples = [
         Example(row, label, target)
-        for number, (row, label, target) in enumerate(zip(rows, labels, targets, strict=True))
+        for number, (row, label, target) in enumerate(zip(rows, labels, targets[: len(rows)], strict=True))
         for _ in range(COPIES if number < len(foreign) else 1)
     ]
     validation = {}
     for language in corpus.LANGUAGES:
         one = corpus.umsab(data, language, "val")
         validation[language] = Validation([read.encode(text).ids for text in one.texts], one.labels, macro_f1)
-    return Material(network, examples, validation, [read.encode(text).ids for text in watched], there[len(known) :])
+    return Material(network, examples, validation, [read.encode(text).ids for text in watched], targets[len(rows) :])
 
 
 def multilingual_network(base: e5.Base, kept: Sequence[int]) -> Network:

@@ -127,7 +127,7 @@ def suggest(
         found: list[tuple[float, str, Suggestion]] = []
         for phrase in words:
             where, near = used[phrase].intersection(numbers), meanings @ read[phrase]
-            about, nearer = float(near[sorted(where)].mean() - near.mean()), float(near[numbers].mean() - near.mean())
+            about, nearer = _contrast(near, where, strangers), _contrast(near, set(numbers), strangers)
             if about >= ABOUT * (1 - strangers) and nearer >= least_near * (1 - strangers):
                 worth = (about + nearer) * math.log(len(where))
                 found.append((-worth, phrase, _suggestion(phrase, where, spoken, near)))
@@ -171,7 +171,7 @@ def _telling(used: dict[str, frozenset[int]], spoken: Sequence[Spoken], numbers:
         here = where & inside
         if len({spoken[number].voice for number in here}) < VOICES or _open_ended(phrase, used, inside, others):
             continue
-        share, elsewhere = len(here) / len(inside), (len(where) - len(here) + 0.5) / (others + 1)
+        share, elsewhere = len(here) / len(inside), (len(where) - len(here) + 0.5) / (others + 5)
         if share >= TELLING * elsewhere:
             worth[phrase] = len(here) * math.log(share / elsewhere) * (1 + 0.5 * phrase.count(" "))
     ranked = sorted(worth, key=lambda phrase: (-worth[phrase], phrase))[: 4 * TRIED]
@@ -209,6 +209,13 @@ def _matrix(packed: Sequence[bytes]) -> Floats:
     longest = max((len(one) for one in packed), default=0)
     joined = b"".join(one or bytes(longest) for one in packed)
     return np.frombuffer(joined, "<f2").astype(np.float32).reshape(len(packed), longest // 2)
+
+
+def _contrast(near: Floats, inside: Set[int], strangers: float) -> float:
+    """How much nearer a phrase is to these texts than to all others; where there are none, than strangers are."""
+    chosen = np.zeros(len(near), bool)
+    chosen[sorted(inside)] = True
+    return float(near[chosen].mean()) - (strangers if chosen.all() else float(near[~chosen].mean()))
 
 
 def _strangers(vectors: Floats, names: Sequence[str]) -> float:

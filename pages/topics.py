@@ -174,7 +174,7 @@ def show_topic(place: int, draft: Draft, stored: TopicView | None, may: bool) ->
             mark = look.badge("new", "blue") if stored is None else ""
             mark = look.badge("changed", "orange") if stored is not None and stored.draft != draft else mark
             st.markdown(f"**{text.plain(draft.name, 80)}** {mark} {look.grey(topic_words(stored)) if stored else ''}")
-            st.markdown(look.small(" · ".join(draft.phrases[:6]) + more(len(draft.phrases) - 6)))
+            st.markdown(look.small(" · ".join(draft.phrases[:5]) + more(len(draft.phrases) - 5)))
         with st.container(horizontal=True, width="content", key=f"topicdoes-{place}"):
             if stored is not None and stored.mentions:
                 st.button(
@@ -314,7 +314,7 @@ def show_draft(found: Taxonomy, wanted: Sequence[Draft], said: Sequence[str]) ->
                 args=(found, wanted),
             )
             st.button("Discard", key="discard", type="tertiary", on_click=discard)
-        notices.wait_for("preview_topics", done=lambda view: show_preview(view, wanted))
+        notices.wait_for("preview_topics", done=lambda view: show_preview(view, found, wanted))
 
 
 def previewed(wanted: Sequence[Draft]) -> bool:
@@ -340,7 +340,7 @@ def _apply(found: Taxonomy, wanted: Sequence[Draft]) -> None:
         state.set_request("apply_topics", request_id)
 
 
-def show_preview(view: requests.RequestView, wanted: Sequence[Draft]) -> None:
+def show_preview(view: requests.RequestView, found: Taxonomy, wanted: Sequence[Draft]) -> None:
     """What would change among the newest mentions, with some of them."""
     result = view.result
     if result["digest"] != topics.digest(wanted):
@@ -353,7 +353,9 @@ def show_preview(view: requests.RequestView, wanted: Sequence[Draft]) -> None:
         st.caption(
             f"{text.counted(result['unread'], 'mention')} of them were read by another model and keep their topics."
         )
+    touched = {one.name for one in set(wanted) - set(found.drafts)}
     moved = [one for one in result["topics"] if one["gains"] or one["loses"]]
+    moved.sort(key=lambda one: (one["name"] not in touched, -one["gains"] - one["loses"]))
     ids = tuple(id_ for one in moved for id_ in (*one["gained"], *one["lost"]))
     quotes = load_quotes(context.scope(context.actor()), ids, context.ctx(), context.actor())
     for one in moved:
@@ -365,6 +367,11 @@ def show_preview(view: requests.RequestView, wanted: Sequence[Draft]) -> None:
         )
     if not moved and not result["deleted"] and result["read"]:
         st.markdown("No mention would get another topic.")
+    if any(one["name"] not in touched for one in moved):
+        st.caption(
+            "Topics that you did not touch move by what corrections have taught since, and where a nearer topic takes "
+            "their place."
+        )
     then = f"{result['none_now']:,} → {result['none_then']:,}"
     st.caption(f"Without any topic: {then}. Corrections by people stay as they are.")
     show_clashes(result["clashes"], None)
@@ -422,6 +429,9 @@ def _suggest() -> None:
 def show_suggestions(view: requests.RequestView, found: Taxonomy) -> None:
     """Phrases to add in one click, and what gets in each other's way."""
     result, names = view.result, {one.name for one in drafts(found)}
+    everything = [*(one for said in result["topics"].values() for one in said), *result["without"]]
+    ids = tuple(one["ids"][0] for one in everything)
+    quotes = load_quotes(context.scope(context.actor()), ids, context.ctx(), context.actor())
     with st.container(border=True, key="suggestions"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("**Suggestions** " + look.grey(f"from {text.counted(result['read'], 'mention')}"))
@@ -436,17 +446,18 @@ def show_suggestions(view: requests.RequestView, found: Taxonomy) -> None:
                 st.markdown(f"**{text.plain(name, 80)}** {look.grey('people also say')}")
                 with st.container(horizontal=True, gap="xsmall", key=f"suggested-{name}"):
                     for one in suggested:
-                        show_suggestion(found, name, one)
+                        show_suggestion(found, name, one, quotes)
         if result["without"]:
             st.markdown("**No topic yet** " + look.grey("what people say in mentions without one"))
             for one in result["without"]:
-                show_strange(found, one)
+                show_strange(found, one, quotes)
         show_clashes(result["clashes"], found)
         for one, other, both, rarer in result["overlaps"]:
             st.markdown(
                 f":material/join_inner: **{text.plain(one, 80)}** and **{text.plain(other, 80)}** often come together: "
                 f"{both:,} of {rarer:,} mentions."
             )
+        st.caption("Mentions on platforms that do not let a model learn from them are left out.")
 
 
 def used(found: Taxonomy, phrase: str) -> bool:
@@ -454,20 +465,27 @@ def used(found: Taxonomy, phrase: str) -> bool:
     return any(phrase in one.phrases for one in drafts(found))
 
 
-def show_suggestion(found: Taxonomy, name: str, one: dict[str, Any]) -> None:
+def said_words(one: dict[str, Any], quotes: dict[int, topics.Quote]) -> str:
+    """How many say it, and what the nearest of them wrote."""
+    words = f"{text.counted(one['people'], 'person', 'people')}, {text.counted(one['texts'], 'mention')}"
+    quote = quotes.get(one["ids"][0])
+    return f"{words}: “{text.plain(quote.text, 200)}”" if quote is not None else words
+
+
+def show_suggestion(found: Taxonomy, name: str, one: dict[str, Any], quotes: dict[int, topics.Quote]) -> None:
     """One phrase, added to its topic by a click."""
     st.button(
         text.plain(one["phrase"], 60),
         icon=":material/check:" if used(found, one["phrase"]) else ":material/add:",
         key=f"say_{name}_{one['phrase']}",
-        help=f"{one['people']} people, {text.counted(one['texts'], 'mention')}",
+        help=said_words(one, quotes),
         disabled=used(found, one["phrase"]),
         on_click=_add_phrase,
         args=(found, name, one["phrase"]),
     )
 
 
-def show_strange(found: Taxonomy, one: dict[str, Any]) -> None:
+def show_strange(found: Taxonomy, one: dict[str, Any], quotes: dict[int, topics.Quote]) -> None:
     """One phrase that belongs to no topic yet, and where to put it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"strange-{one['phrase']}", gap="small"):
         key = f"put_{one['phrase']}"
@@ -478,6 +496,7 @@ def show_strange(found: Taxonomy, one: dict[str, Any]) -> None:
             icon=":material/check:" if used(found, one["phrase"]) else ":material/add:",
             disabled=used(found, one["phrase"]),
             format_func=lambda name: name if name == NEW else text.plain(name, 60),
+            help=said_words(one, quotes),
             on_click=_put,
             args=(found, one["phrase"], key),
         )

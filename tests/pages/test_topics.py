@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,6 +13,7 @@ from db.mentions import NewMention
 from db.topics import TopicRow
 from dialogue import inbox, requests, topics, understanding
 from dialogue.context import Actor, Context, Role
+from pages.parts.text import JOINER
 from tests.bag import Bag
 from tests.conftest import RecordedTriggers
 from tests.pages import world
@@ -51,6 +51,11 @@ def labels(app: AppTest) -> list[str]:
     return [button.label for button in app.button]
 
 
+def read(app: AppTest) -> str:
+    """What the page says, without the marks that keep hostile words words."""
+    return shown(app).replace("\\", "").replace(JOINER, "")
+
+
 def serve(ctx: Context, triggers: RecordedTriggers) -> requests.RequestView:
     requests.serve(ctx, triggers.served[-1])
     return requests.get(ctx, triggers.served[-1])
@@ -77,7 +82,7 @@ def test_each_topic_shows_how_it_did(ctx: Context, open_page: Opened) -> None:
     ids = says(ctx, "late parcel", "late parcel again", "too expensive")
     world.signed_in(ctx, Role.ADMIN, "ada")
     inbox.correct(ctx, ADA, ids[1], "topics", ["Price"])
-    page = shown(open_page("topics")).replace("\\", "")
+    page = read(open_page("topics"))
     assert "Delivery** " in page
     assert "1 mention · 50% corrected (1 taken away)" in page
     assert "2 mentions · 50% corrected (1 given) · learned from 1 correction" in page
@@ -88,9 +93,9 @@ def test_from_a_draft_to_a_preview_to_every_mention(
     ctx: Context, open_page: Opened, triggers: RecordedTriggers
 ) -> None:
     two_topics(ctx)
-    says(ctx, "late parcel", "squeaking brakes", "<script>brakes</script> ![x](https://evil.example)")
+    says(ctx, "late parcel", "squeaking brakes", "<script>squeaking brakes")
     app = add_brakes(open_page("topics"))
-    page = shown(app).replace("\\", "")
+    page = read(app)
     assert "Not applied yet" in page
     assert "“Brakes” added, 2 phrases" in page
     assert app.button(key="apply").disabled, "nobody applies what nobody has seen"
@@ -99,7 +104,7 @@ def test_from_a_draft_to_a_preview_to_every_mention(
     app.button(key="preview").click().run()
     assert serve(ctx, triggers).kind == "preview_topics"
     app.run()
-    page = shown(app).replace("\\", "")
+    page = read(app)
     assert "0 → 2 :green[+2]" in page
     assert "Without any topic: 2 → 0" in page
     assert "squeaking brakes" in [text.value for text in app.text]
@@ -133,13 +138,13 @@ def test_a_topic_is_renamed_moved_and_deleted_in_the_draft(ctx: Context, open_pa
     app.text_input(key="topic_name_1").set_value("Cost")
     app.number_input(key="topic_place_1").set_value(1)
     press(app, "Keep in the draft")
-    page = shown(app).replace("\\", "")
+    page = read(app)
     assert "“Price” renamed to “Cost”" in page
     assert "order changed" in page
     app.button(key="edit_1").click().run()
     assert "no mention is deleted" in shown(app)
     app.button(key="delete_1").click().run()
-    assert "“Delivery” deleted" in shown(app).replace("\\", "")
+    assert "“Delivery” deleted" in read(app)
     app.button(key="keep_1").click().run()
     assert "deleted" not in shown(app)
     app.button(key="discard").click().run()
@@ -150,7 +155,7 @@ def test_a_topic_is_renamed_moved_and_deleted_in_the_draft(ctx: Context, open_pa
 def test_what_cannot_be_a_topic_is_told_in_the_form(ctx: Context, open_page: Opened) -> None:
     two_topics(ctx)
     app = add_brakes(open_page("topics"), "delivery")
-    assert "two topics are named" in app.error[0].value
+    assert "wo topics are named" in app.error[0].value
     assert app.text_area(key="topic_phrases_-1").value, "what was typed is still there"
 
 
@@ -172,7 +177,7 @@ def test_undo_puts_the_topics_back(ctx: Context, open_page: Opened, triggers: Re
     world.signed_in(ctx, Role.ADMIN, "ada")
     requests.serve(ctx, topics.add(ctx, ADA, "Bells", ["ringing"]))
     app = open_page("topics")
-    assert "“Bells” added, 1 phrase" in shown(app).replace("\\", "")
+    assert "“Bells” added, 1 phrase" in read(app)
     app.button(key="put_back").click().run()
     assert serve(ctx, triggers).state == "done"
     assert [one.name for one in topics.taxonomy(ctx, ADA).topics] == ["Delivery", "Price"]
@@ -189,7 +194,7 @@ def test_a_suggestion_becomes_part_of_the_draft_in_one_click(
     app.button(key="suggest").click().run()
     assert serve(ctx, triggers).state == "done"
     app.run()
-    page = shown(app)
+    page = read(app)
     assert "No topic yet" in page
     assert "5 people, 5 mentions" in page
     assert "Not applied yet" not in page
@@ -206,7 +211,7 @@ def test_phrases_that_clash_are_taken_out_in_one_click(
     app.run()
     assert "say nearly the same" in shown(app)
     app.button(key="clash_0_B").click().run()
-    assert "“B”: 1 phrase taken out" in shown(app).replace("\\", "")
+    assert "“B”: 1 phrase taken out" in read(app)
     assert "say nearly the same" not in shown(app)
 
 
@@ -216,7 +221,7 @@ def test_a_file_becomes_a_draft(ctx: Context, open_page: Opened) -> None:
     app.button(key="paste").click().run()
     app.text_area(key="pasted").set_value('[[topic]]\nname = "Price"\nphrases = ["cheap"]\n')
     press(app, "Make it the draft")
-    page = shown(app).replace("\\", "")
+    page = read(app)
     assert "“Delivery” deleted" in page
     assert "“Price”: 1 phrase added" in page
 
@@ -243,8 +248,4 @@ def test_the_way_to_a_topics_mentions(ctx: Context, open_page: Opened) -> None:
     says(ctx, "late parcel")
     app = open_page("topics")
     app.button(key="mentions_0").click().run()
-    assert _query(app) == {"view": ["all"], "topic": ["Delivery"]}
-
-
-def _query(app: AppTest) -> dict[str, Any]:
-    return {name: list(app.query_params[name]) for name in app.query_params}
+    assert (app.query_params["view"], app.query_params["topic"]) == ("all", "Delivery")

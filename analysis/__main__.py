@@ -23,6 +23,10 @@ LONGEST_LINE = 1_048_576
 """Bytes kept of one line. Only the first 2,000 characters are tagged; a line without end must not fill the memory."""
 
 
+ENDS_A_LINE = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""What JSON leaves as it is and some readers take for the end of a line."""
+
+
 def lines(source: BinaryIO) -> Iterator[str]:
     """The lines of `source` without their ends, each cut at LONGEST_LINE bytes; what is not UTF-8 becomes U+FFFD."""
     while piece := source.readline(LONGEST_LINE):
@@ -47,7 +51,7 @@ def as_json(text: str, tags: Tags) -> str:
         "topics": [{"name": topic.name, "score": topic.score} for topic in tags.topics],
         "model": tags.model,
     }
-    return json.dumps(found, ensure_ascii=False)
+    return json.dumps(found, ensure_ascii=False).translate(ENDS_A_LINE)
 
 
 def tag(source: BinaryIO, target: BinaryIO, analyser: Analyser) -> None:

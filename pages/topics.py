@@ -565,7 +565,8 @@ def main() -> None:
         notices.wait_for("apply_topics", done=applied, cancel=False)
         wanted = drafts(found)
         said = topics.changes(found.drafts, wanted)
-        left, right = st.columns([0.6, 0.4], gap="medium") if may else (st.container(), None)
+        with st.container(key="topics-body"):
+            left, right = st.columns([0.6, 0.4], gap="medium") if may else (st.container(), None)
         if right is not None:
             with right:
                 if said:

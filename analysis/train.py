@@ -33,7 +33,7 @@ def main() -> int:
         help="where the float32 checkpoints and graphs stay (DATA_DIR/training)",
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the weights go")
-    parser.add_argument("--only", choices=ENCODERS, help="one of the two encoders")
+    parser.add_argument("--only", choices=ENCODERS, help="one of the two encoders, and no figures of both together")
     parser.add_argument("--epochs", type=float, help="passes over the training texts")
     parser.add_argument("--float32", action="store_true", help="train without bfloat16 (slower, any processor)")
     parser.add_argument("--keep-checkpoint", action="store_true", help="export and measure what is in --work")
@@ -41,6 +41,8 @@ def main() -> int:
     try:
         for encoder in (options.only,) if options.only else ENCODERS:
             train(encoder, options)
+        if not options.only:
+            measure_both(options)
     except ModuleNotFoundError as error:
         print(f"training needs {error.name}: pip install -r requirements-train.txt", file=sys.stderr)
         return 2
@@ -94,6 +96,16 @@ def train(encoder: str, options: argparse.Namespace) -> None:
         encoder=f"{encoder}, as shipped, int8",
         **topic_figures(options.data, lambda texts: read.read(texts).embedding),
     )
+
+
+def measure_both(options: argparse.Namespace) -> None:
+    """The two together, as people get them."""
+    from analysis.bundled import Bundled
+    from analysis.training.finetune import say
+    from analysis.training.measure import language_figures, mood_figures
+
+    say(step="shipped", **mood_figures(options.data, Bundled([], weights=options.weights)))
+    say(step="languages", **language_figures(options.data))
 
 
 if __name__ == "__main__":

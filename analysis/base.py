@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-KNOWN_LANGUAGES = frozenset({"en"})
+KNOWN_LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "hi", "it", "pt"})
 """ISO 639-1 codes of what the bundled model was shown to read; docs/model.md has its figures in other languages."""
 
 
@@ -120,8 +120,9 @@ class Analyser(Protocol):
 class Rereads(Protocol):
     """An optional power of an analyser: topics from embeddings that it made before, with no pass over the text."""
 
-    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
-        """The topics of each text, as `tags` would give them, from its `Tags.embedding` by the same `model`."""
+    def topics(self, embeddings: Sequence[bytes], languages: Sequence[str]) -> list[tuple[TopicScore, ...]]:
+        """The topics of each text, as `tags` would give them, from its `Tags.embedding` and `Tags.language` by the same
+        `model`."""
 
     def with_topics(self, topics: Sequence[Topic]) -> Analyser:
         """The same analyser under another taxonomy, in milliseconds: it reads only phrases that are new to it.

@@ -14,9 +14,16 @@ from analysis.base import AnalysisError
 from analysis.text import spell_emoji
 
 WEIGHTS = Path(__file__).parent / "weights"
+ENGLISH = "english"
+MULTILINGUAL = "multilingual"
+"""Their folders in WEIGHTS."""
+
 DIMENSIONS = 384
 MAX_TOKENS = 128
 BATCH = 32
+
+_AN_EMOJI = "\U0001f621"
+"""A vocabulary that has this one has the others; where it is missing, emoji are spelled in words."""
 
 Floats = NDArray[np.float32]
 
@@ -36,13 +43,13 @@ class Reading:
 
 
 class Encoder:
-    """MiniLM-L6, fine-tuned, int8, on ONNX Runtime. Safe to use from several threads.
+    """A fine-tuned encoder, int8, on ONNX Runtime. Safe to use from several threads.
 
-    threads: processor threads for one pass; None lets ONNX Runtime take one per core.
+    threads: processor threads for one pass; None lets ONNX Runtime take one per core. weights: its folder.
     Raises AnalysisError when the weights cannot be read.
     """
 
-    def __init__(self, threads: int | None = None, weights: Path = WEIGHTS) -> None:
+    def __init__(self, threads: int | None = None, weights: Path = WEIGHTS / ENGLISH) -> None:
         if threads is not None and threads < 1:
             raise AnalysisError(f"the encoder needs at least one thread, not {threads}")
         # Threads that spin while they wait slow down everything else on a shared machine, and gain little alone.
@@ -66,6 +73,7 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(vocabulary))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._spells_emoji = self._tokenizer.token_to_id(_AN_EMOJI) is None
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Reads prepared texts (see `analysis.text`) and returns what it read in their order.
@@ -74,7 +82,7 @@ class Encoder:
         """
         # encode() one by one: encode_batch starts a thread pool of its own, which is never worth it here
         # (20,000 texts a second on one core) and complains when the process forks later.
-        rows = [self._tokenizer.encode(spell_emoji(text)).ids for text in texts]
+        rows = [self._tokenizer.encode(spell_emoji(text) if self._spells_emoji else text).ids for text in texts]
         sentiment = np.empty((len(rows), 3), np.float32)
         embedding = np.empty((len(rows), DIMENSIONS), np.float32)
         middle = np.empty((len(rows), DIMENSIONS), np.float32)

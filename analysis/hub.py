@@ -135,9 +135,9 @@ class _Rereading(HubAnalyser):
 
     _bundled: Any
 
-    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
+    def topics(self, embeddings: Sequence[bytes], languages: Sequence[str]) -> list[tuple[TopicScore, ...]]:
         """As `bundled` says."""
-        found: list[tuple[TopicScore, ...]] = self._bundled.topics(embeddings)
+        found: list[tuple[TopicScore, ...]] = self._bundled.topics(embeddings, languages)
         return found
 
     def with_topics(self, topics: Sequence[Topic]) -> HubAnalyser:

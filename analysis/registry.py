@@ -9,16 +9,16 @@ from typing import cast
 from analysis.base import Analyser, AnalysisError, Topic
 
 GROUP = "samtal.analysers"
-BUILT_IN = "minilm"
+BUILT_IN = "bundled"
 
 Opener = Callable[[Sequence[Topic], int | None], Analyser]
 """Takes the taxonomy and the number of threads (None: as many as it likes) and returns an analyser."""
 
 
-def _open_minilm(topics: Sequence[Topic], threads: int | None) -> Analyser:
-    from analysis.minilm import MiniLM
+def _open_bundled(topics: Sequence[Topic], threads: int | None) -> Analyser:
+    from analysis.bundled import Bundled
 
-    return MiniLM(topics, threads)
+    return Bundled(topics, threads)
 
 
 def names() -> list[str]:
@@ -32,7 +32,7 @@ def opener(name: str = BUILT_IN) -> Opener:
     Raises AnalysisError when there is none of that name, or when its package cannot be imported.
     """
     if name == BUILT_IN:
-        return _open_minilm
+        return _open_bundled
     found = [point for point in entry_points(group=GROUP) if point.name == name]
     if not found:
         raise AnalysisError(f"there is no analyser called {name!r}; installed are: {', '.join(names())}")

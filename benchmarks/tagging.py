@@ -52,7 +52,7 @@ def pipeline(threads: int) -> Callable[[Sequence[str]], list[str]]:
     from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
     from transformers.modeling_outputs import SequenceClassifierOutput
 
-    from analysis.encoder import MAX_TOKENS, WEIGHTS
+    from analysis.encoder import ENGLISH, MAX_TOKENS, WEIGHTS
     from analysis.training.restore import restored
 
     torch.set_num_threads(threads)
@@ -74,7 +74,7 @@ def pipeline(threads: int) -> Callable[[Sequence[str]], list[str]]:
             return SequenceClassifierOutput(logits=self.network(input_ids, attention_mask)[0])
 
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(WEIGHTS / "tokenizer.json"),
+        tokenizer_file=str(WEIGHTS / ENGLISH / "tokenizer.json"),
         pad_token="[PAD]",
         model_max_length=MAX_TOKENS,
         model_input_names=["input_ids", "attention_mask"],

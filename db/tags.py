@@ -204,11 +204,13 @@ def reapply(tx: Transaction, mention_id: int, zone: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What is stored of a mention's meaning. `shown` are its topics; `corrected` those that people named, if any."""
+    """What is stored of a mention's meaning. `language` is what the model said, `shown` are its topics;
+    `corrected` those that people named, if any."""
 
     id: int
     embedding: bytes
     model: str
+    language: str
     topics: tuple[tuple[str, float], ...]
     shown: tuple[str, ...]
     corrected: tuple[str, ...] | None
@@ -225,7 +227,7 @@ def embedded(tx: Transaction, limit: int, before_id: int | None = None, *, every
     Only those that count, unless `everything` is asked for: then our own posts and what is set aside, too.
     """
     query = (
-        select(_tags.c.mention_id, _tags.c.embedding, _tags.c.model, _tags.c.topics)
+        select(_tags.c.mention_id, _tags.c.embedding, _tags.c.model, _tags.c.language, _tags.c.topics)
         .order_by(_tags.c.mention_id.desc())
         .limit(limit)
     )
@@ -248,7 +250,7 @@ def embedded(tx: Transaction, limit: int, before_id: int | None = None, *, every
             shown[id_].append(name)
     return [
         Embedded(
-            row.mention_id, row.embedding, row.model, _named(row.topics), tuple(shown[row.mention_id]),
+            row.mention_id, row.embedding, row.model, row.language, _named(row.topics), tuple(shown[row.mention_id]),
             _named_by_people(corrected.get(row.mention_id, {})),
         )
         for row in rows

@@ -98,7 +98,7 @@ def _scored(analyser: Analyser, seen: Sequence[Embedded]) -> list[Scored | None]
     if not isinstance(analyser, Rereads):
         return [None] * len(seen)
     mine = read_by(analyser, seen)
-    said = analyser.topics([one.embedding for one in mine])
+    said = analyser.topics([one.embedding for one in mine], [one.language for one in mine])
     found = {one.id: tuple((topic.name, topic.score) for topic in named) for one, named in zip(mine, said, strict=True)}
     return [found.get(one.id) for one in seen]
 

@@ -37,7 +37,7 @@ class Bag:
     def with_topics(self, topics: Sequence[Topic]) -> Bag:
         return Bag(topics, self.read, self._matcher.with_topics(topics))
 
-    def topics(self, embeddings: Sequence[bytes]) -> list[tuple[TopicScore, ...]]:
+    def topics(self, embeddings: Sequence[bytes], languages: Sequence[str]) -> list[tuple[TopicScore, ...]]:
         found: list[tuple[TopicScore, ...]] = []
         for packed in embeddings:
             vectors = np.frombuffer(packed, "<f2").astype(np.float32).reshape(-1, DIMENSIONS)
@@ -50,5 +50,7 @@ class Bag:
         for text in texts:
             packed = embed([text])[0].astype("<f2").tobytes()
             mood = SentimentScores(Sentiment.NEUTRAL, 0.1, 0.8, 0.1)
-            said.append(Tags("en", mood, IntentScore(Intent.OTHER, 0.9), self.topics([packed])[0], packed, self.model))
+            said.append(
+                Tags("en", mood, IntentScore(Intent.OTHER, 0.9), self.topics([packed], ["en"])[0], packed, self.model)
+            )
         return said

@@ -13,11 +13,11 @@ from onnx import numpy_helper
 from transformers import BertConfig, BertModel
 
 from analysis.base import AnalysisError
-from analysis.encoder import WEIGHTS
+from analysis.encoder import ENGLISH, WEIGHTS
 from analysis.training.network import Network
 
 
-def restored(path: Path = WEIGHTS / "model.onnx") -> Network:
+def restored(path: Path = WEIGHTS / ENGLISH / "model.onnx") -> Network:
     """The network whose float32 weights are those that the int8 graph stands for (seven bits of each are left).
 
     Raises AnalysisError when the graph does not hold every weight.

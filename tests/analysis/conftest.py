@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from analysis.minilm import MiniLM
+from analysis.bundled import Bundled
 from analysis.topics import default_topics
 
 SHARED = Path(os.environ.get("TRAINING_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
-def analyser() -> MiniLM:
+def analyser() -> Bundled:
     """The built-in analyser with the default taxonomy, opened once."""
-    return MiniLM(default_topics(), threads=1)
+    return Bundled(default_topics(), threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from analysis import Intent, IntentScore, Sentiment, SentimentScores, Tags
 from analysis.__main__ import LONGEST_LINE, lines, tag
+from analysis.bundled import Bundled
 from analysis.encoder import DIMENSIONS
 from analysis.language import LANGUAGES, language_of
-from analysis.minilm import MiniLM
 from analysis.text import MAX_CHARACTERS, clean, mask, spell_emoji
 from tests.hostile import HOSTILE
 
@@ -52,12 +52,12 @@ def check(tags: Tags) -> None:
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_alone(analyser: MiniLM, what: str) -> None:
+def test_alone(analyser: Bundled, what: str) -> None:
     (tags,) = analyser.tags([HOSTILE[what]])
     check(tags)
 
 
-def test_together_in_any_order_each_once(analyser: MiniLM) -> None:
+def test_together_in_any_order_each_once(analyser: Bundled) -> None:
     plain = [f"The {word} squeaks since Monday" for word in ("hinge", "door", "brake", "pedal", "chain")]
     texts = [*HOSTILE.values(), *plain] * 2
     random.Random(5).shuffle(texts)
@@ -71,7 +71,7 @@ def test_together_in_any_order_each_once(analyser: MiniLM) -> None:
     assert [said[text].language for text in plain] == ["en"] * len(plain)
 
 
-def test_what_cannot_be_read_says_so(analyser: MiniLM) -> None:
+def test_what_cannot_be_read_says_so(analyser: Bundled) -> None:
     for what in ("empty", "blanks", "only NUL"):
         (tags,) = analyser.tags([HOSTILE[what]])
         assert (tags.sentiment.label, tags.intent.label, tags.language) == (Sentiment.NEUTRAL, Intent.OTHER, "und")
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_says_so(analyser: MiniLM) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ANYTHING, max_size=8))
-def test_whatever_anybody_can_type(analyser: MiniLM, texts: list[str]) -> None:
+def test_whatever_anybody_can_type(analyser: Bundled, texts: list[str]) -> None:
     found = analyser.tags([*texts, *texts])
     assert found[: len(texts)] == found[len(texts) :]
     for tags in found:
@@ -151,14 +151,14 @@ def test_eight_times_the_text_costs_about_eight_times_as_much_at_most(step: Call
 
 
 @pytest.mark.parametrize("part", ["a", "late ", "@a.", "😡", "👩\u200d", "\u0300", "製", "\u202e"])
-def test_beyond_what_is_read_a_longer_text_costs_no_more(analyser: MiniLM, part: str) -> None:
+def test_beyond_what_is_read_a_longer_text_costs_no_more(analyser: Bundled, part: str) -> None:
     text = part * (FEW // len(part))
     few, many = cost(lambda: analyser.tags([text])), cost(lambda: analyser.tags([text * TIMES]))
     assert many <= 3 * max(few, 0.01)
     assert analyser.tags([text]) == analyser.tags([text * TIMES])
 
 
-def test_no_text_takes_much_longer_than_a_plain_one_of_its_length(analyser: MiniLM) -> None:
+def test_no_text_takes_much_longer_than_a_plain_one_of_its_length(analyser: Bundled) -> None:
     plain = cost(lambda: analyser.tags(["The hinge squeaks since Monday, and nobody answers. " * 40]))
     slowest = max(HOSTILE, key=lambda what: cost(lambda: analyser.tags([HOSTILE[what]])))
     assert cost(lambda: analyser.tags([HOSTILE[slowest]])) <= 5 * plain, slowest

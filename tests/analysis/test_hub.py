@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from analysis import Analyser, HubModel, Rereads, Sentiment, SentimentScores, Tags, Topic, hub, open_analyser
+from analysis.bundled import Bundled
 from analysis.hub import HubAnalyser, HubError, fetch, meanings
-from analysis.minilm import MiniLM
 from tests.analysis.checkpoints import ORDER, WORDS, checkpoint, needs_torch, tokenizer
 from tests.analysis.fake_hub import COMMIT, FakeHub
 
@@ -49,7 +49,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHu
 
 
 @pytest.fixture
-def open_hub(analyser: MiniLM) -> Callable[..., HubAnalyser]:
+def open_hub(analyser: Bundled) -> Callable[..., HubAnalyser]:
     """Lays a checkpoint over the bundled analyser, which is opened once for all."""
 
     def opened(name: Path | str, revision: str | None = None, labels: str | None = None) -> HubAnalyser:
@@ -70,7 +70,7 @@ def all_but_sentiment(tags: Sequence[Tags]) -> list[tuple[object, ...]]:
 
 
 def test_without_the_optional_packages_the_bundled_model_goes_on(
-    analyser: MiniLM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    analyser: Bundled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     opened = open_analyser(threads=1, sentiment=HubModel("acme/mood"))
@@ -101,7 +101,7 @@ class Moody:
 
 
 def test_a_checkpoint_that_fails_later_is_set_aside_and_tried_again(
-    open_hub: Callable[..., HubAnalyser], analyser: MiniLM, monkeypatch: pytest.MonkeyPatch,
+    open_hub: Callable[..., HubAnalyser], analyser: Bundled, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     moody, now = Moody(), [1_000.0]
@@ -285,7 +285,7 @@ def mood(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needs_torch
 def test_the_checkpoint_says_the_sentiment_and_the_bundled_model_all_else(
-    mood: Path, open_hub: Callable[..., HubAnalyser], analyser: MiniLM
+    mood: Path, open_hub: Callable[..., HubAnalyser], analyser: Bundled
 ) -> None:
     opened = open_hub(mood)
     found = opened.tags(TEXTS)
@@ -440,7 +440,7 @@ def its_classifier_is_missing(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_folder_that_cannot_be_used_is_one_line(
-    make: Callable[[Path], object], words: str, tmp_path: Path, open_hub: Callable[..., HubAnalyser], analyser: MiniLM
+    make: Callable[[Path], object], words: str, tmp_path: Path, open_hub: Callable[..., HubAnalyser], analyser: Bundled
 ) -> None:
     make(tmp_path / "mood")
     opened = open_hub(tmp_path / "mood")
@@ -503,14 +503,14 @@ def test_the_command_line_reads_with_a_checkpoint(tmp_path: Path) -> None:
     assert "sentiment mood" in found[0]["model"]
 
 
-def test_the_analyser_keeps_the_contract(analyser: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_analyser_keeps_the_contract(analyser: Bundled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "load", lambda *_: Moody())
     opened: Analyser = hub.over(analyser, HubModel("moody"))
     assert opened.tags([]) == []
     assert len(opened.tags(["a", "a", ""])) == 3
 
 
-def test_other_topics_keep_the_checkpoint(analyser: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_topics_keep_the_checkpoint(analyser: Bundled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "load", lambda *_: Moody())
     opened = hub.over(analyser, HubModel("moody"))
     assert isinstance(opened, Rereads)
@@ -518,6 +518,6 @@ def test_other_topics_keep_the_checkpoint(analyser: MiniLM, monkeypatch: pytest.
     (tags,) = other.tags(TEXTS[:1])
     assert [topic.name for topic in tags.topics] == ["Parcels"]
     assert tags.sentiment.label is POSITIVE
-    assert other.topics([tags.embedding]) == [tags.topics]  # type: ignore[attr-defined]
+    assert other.topics([tags.embedding], [tags.language]) == [tags.topics]  # type: ignore[attr-defined]
     assert [topic.name for topic in opened.tags(TEXTS[:1])[0].topics] == ["Delivery"]
     assert not isinstance(hub.over(Moody(), HubModel("moody")), Rereads)  # type: ignore[arg-type]

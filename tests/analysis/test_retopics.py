@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import AnalysisError, Rereads, Topic, default_topics, load_topics, parse_topics, write_topics
-from analysis.minilm import MiniLM
+from analysis.bundled import Bundled
 from analysis.topics import Floats, Matcher
 
 TEXTS = [
@@ -25,22 +25,24 @@ TEXTS = [
 ]
 
 
-def names(analyser: MiniLM, text: str) -> list[str]:
+def names(analyser: Bundled, text: str) -> list[str]:
     return [topic.name for topic in analyser.tags([text])[0].topics]
 
 
-def test_stored_embeddings_give_the_very_topics_that_reading_gave(analyser: MiniLM) -> None:
+def test_stored_embeddings_give_the_very_topics_that_reading_gave(analyser: Bundled) -> None:
     said = analyser.tags(TEXTS)
     assert isinstance(analyser, Rereads)
-    assert analyser.topics([one.embedding for one in said]) == [one.topics for one in said]
+    assert analyser.topics([one.embedding for one in said], [one.language for one in said]) == [
+        one.topics for one in said
+    ]
     assert any(len(one.topics) > 1 for one in said)
-    assert analyser.topics([]) == []
+    assert analyser.topics([], []) == []
 
 
-def test_another_taxonomy_is_the_same_as_an_analyser_opened_with_it(analyser: MiniLM) -> None:
+def test_another_taxonomy_is_the_same_as_an_analyser_opened_with_it(analyser: Bundled) -> None:
     changed = (*default_topics()[2:], Topic("Birthdays", ("birthday wishes",)))
     other = analyser.with_topics(changed)
-    anew = MiniLM(changed, threads=1)
+    anew = Bundled(changed, threads=1)
     for text in TEXTS:
         # Beside other texts in its batch an int8 vector differs a little.
         assert names(other, text)[:1] == names(anew, text)[:1]
@@ -62,7 +64,7 @@ def test_another_taxonomy_reads_only_what_is_new() -> None:
     assert read == ["four", "five"]
 
 
-def test_an_example_brings_the_topic_to_what_is_like_it(analyser: MiniLM) -> None:
+def test_an_example_brings_the_topic_to_what_is_like_it(analyser: Bundled) -> None:
     text = "Three weeks now and still nothing has turned up at my door"
     words = "Four weeks and nothing turned up at my door yet"
     topics = [Topic("Price", ("too expensive",)), Topic("Delivery", ("courier",))]
@@ -71,7 +73,7 @@ def test_an_example_brings_the_topic_to_what_is_like_it(analyser: MiniLM) -> Non
     assert names(analyser.with_topics(topics), words) == ["Delivery"]
 
 
-def test_a_counterexample_keeps_the_topic_from_what_is_like_it_and_from_nothing_else(analyser: MiniLM) -> None:
+def test_a_counterexample_keeps_the_topic_from_what_is_like_it_and_from_nothing_else(analyser: Bundled) -> None:
     away = "I delivered a speech about parcels of land at the town hall"
     like = "She delivered a speech on parcels of land in the town hall"
     told = analyser.with_topics([Topic("Delivery", ("delivery of a parcel",))])
@@ -81,13 +83,13 @@ def test_a_counterexample_keeps_the_topic_from_what_is_like_it_and_from_nothing_
     assert names(taught, "My parcel was not delivered") == ["Delivery"]
 
 
-def test_what_was_confirmed_as_often_as_refused_stays(analyser: MiniLM) -> None:
+def test_what_was_confirmed_as_often_as_refused_stays(analyser: Bundled) -> None:
     same = "I delivered a speech about parcels of land"
     taught = analyser.with_topics([Topic("Delivery", ("courier",), (same,), (same,))])
     assert names(taught, same) == ["Delivery"]
 
 
-def test_a_topic_needs_more_than_counterexamples(analyser: MiniLM) -> None:
+def test_a_topic_needs_more_than_counterexamples(analyser: Bundled) -> None:
     with pytest.raises(AnalysisError, match="'Delivery' has no phrase"):
         analyser.with_topics([Topic("Delivery", (), (), ("a speech",))])
 

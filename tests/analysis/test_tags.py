@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis import AnalysisError, Intent, Sentiment, Tags, Topic, open_analyser
-from analysis.encoder import DIMENSIONS, Encoder, Reading
-from analysis.minilm import MiniLM
+from analysis.bundled import Bundled
+from analysis.encoder import DIMENSIONS, ENGLISH, MULTILINGUAL, WEIGHTS, Encoder, Reading
 
 TEXTS = [
     "Does the Fjell 2 fit mudguards wider than 50 mm?",
@@ -29,7 +29,7 @@ def embedding(tags: Tags) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     ("text", "intent"),
     list(zip(TEXTS, [Intent.QUESTION, Intent.COMPLAINT, Intent.PRAISE, Intent.IDEA, Intent.OTHER], strict=True)),
 )
-def test_intents(analyser: MiniLM, text: str, intent: Intent) -> None:
+def test_intents(analyser: Bundled, text: str, intent: Intent) -> None:
     assert analyser.tags([text])[0].intent.label is intent
 
 
@@ -41,11 +41,11 @@ def test_intents(analyser: MiniLM, text: str, intent: Intent) -> None:
         ("The store opens at nine", Sentiment.NEUTRAL),
     ],
 )
-def test_sentiments(analyser: MiniLM, text: str, sentiment: Sentiment) -> None:
+def test_sentiments(analyser: Bundled, text: str, sentiment: Sentiment) -> None:
     assert analyser.tags([text])[0].sentiment.label is sentiment
 
 
-def test_answers_come_in_the_order_of_the_texts(analyser: MiniLM) -> None:
+def test_answers_come_in_the_order_of_the_texts(analyser: Bundled) -> None:
     mixed = [*TEXTS, "", *(f"{word} " * length for length, word in enumerate(["late", "nice", "broken", "blue"], 1))]
     alone = [analyser.tags([text])[0] for text in mixed]
     shuffled = list(range(len(mixed)))
@@ -60,7 +60,7 @@ def test_answers_come_in_the_order_of_the_texts(analyser: MiniLM) -> None:
             assert texts[int(np.argmax(cosines))] == mixed[number]
 
 
-def test_equal_texts_are_encoded_once(analyser: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_texts_are_encoded_once(analyser: Bundled, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     read = Encoder.read
 
@@ -76,27 +76,27 @@ def test_equal_texts_are_encoded_once(analyser: MiniLM, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\0", "\u200b\u202e", "\ud800"])
-def test_a_text_with_nothing_to_read(analyser: MiniLM, text: str) -> None:
+def test_a_text_with_nothing_to_read(analyser: Bundled, text: str) -> None:
     tags = analyser.tags([text])[0]
     assert (tags.sentiment.label, tags.intent.label) == (Sentiment.NEUTRAL, Intent.OTHER)
     assert (tags.language, tags.topics, tags.embedding) == ("und", (), b"")
     assert tags.sentiment.negative + tags.sentiment.neutral + tags.sentiment.positive == 1
 
 
-def test_emoji_are_read(analyser: MiniLM) -> None:
+def test_emoji_are_read(analyser: Bundled) -> None:
     bare, angry, in_love = (tags.sentiment for tags in analyser.tags(["my order", "my order 😡", "my order 😍"]))
     assert angry.negative > bare.negative + 0.1
     assert in_love.positive > bare.positive + 0.1
 
 
-def test_the_words_for_emoji_do_not_make_a_text_english(analyser: MiniLM) -> None:
+def test_the_words_for_emoji_do_not_make_a_text_english(analyser: Bundled) -> None:
     german, wordless = analyser.tags(["Das Rad fährt sich sehr gut 😍👍🔥", "😍👍🔥"])
     assert german.language == "de"
     assert wordless.language == "und"
     assert wordless.sentiment.label is Sentiment.POSITIVE
 
 
-def test_no_texts(analyser: MiniLM) -> None:
+def test_no_texts(analyser: Bundled) -> None:
     assert analyser.tags([]) == []
 
 
@@ -112,7 +112,7 @@ def test_no_texts(analyser: MiniLM) -> None:
         max_size=5,
     )
 )
-def test_no_text_is_too_odd(analyser: MiniLM, texts: list[str]) -> None:
+def test_no_text_is_too_odd(analyser: Bundled, texts: list[str]) -> None:
     found = analyser.tags(texts)
     assert len(found) == len(texts)
     for tags in found:
@@ -130,18 +130,17 @@ def test_no_text_is_too_odd(analyser: MiniLM, texts: list[str]) -> None:
             assert float(np.linalg.norm(embedding(tags))) == pytest.approx(1, abs=0.01)
 
 
-def test_alike_texts_have_alike_embeddings(analyser: MiniLM) -> None:
+def test_alike_texts_have_alike_embeddings(analyser: Bundled) -> None:
     late, lost, cake = map(embedding, analyser.tags(["my parcel is late", "the package got lost", "a recipe for cake"]))
     assert late @ lost > late @ cake + 0.2
 
 
-def test_the_tokenizer_is_that_of_transformers() -> None:
+@pytest.mark.parametrize("encoder", [ENGLISH, MULTILINGUAL])
+def test_the_tokenizer_is_that_of_transformers(encoder: str) -> None:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    from analysis.encoder import WEIGHTS
-
-    path = str(WEIGHTS / "tokenizer.json")
+    path = str(WEIGHTS / encoder / "tokenizer.json")
     ours = Tokenizer.from_file(path)
     ours.no_padding()
     theirs = PreTrainedTokenizerFast(tokenizer_file=path)  # type: ignore[no-untyped-call]
@@ -173,4 +172,4 @@ def test_missing_weights_say_what_to_do(tmp_path: object) -> None:
     from pathlib import Path
 
     with pytest.raises(AnalysisError, match="reinstall Samtal or run `make train`"):
-        MiniLM([], weights=Path(str(tmp_path)))
+        Bundled([], weights=Path(str(tmp_path)))

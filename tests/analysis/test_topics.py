@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analysis import AnalysisError, Topic, check_topics, default_topics, load_topics
-from analysis.minilm import MiniLM
+from analysis.bundled import Bundled
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from analysis.minilm import MiniLM
         ("So much plastic packaging around one tiny thing", "Sustainability"),
     ],
 )
-def test_topics_by_phrases(analyser: MiniLM, text: str, topic: str) -> None:
+def test_topics_by_phrases(analyser: Bundled, text: str, topic: str) -> None:
     found = analyser.tags([text])[0].topics
     assert found[0].name == topic
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
@@ -31,7 +31,7 @@ def test_topics_by_phrases(analyser: MiniLM, text: str, topic: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Happy birthday to my sister!", "sunrise over the bay this morning", "who won the football last night"]
 )
-def test_what_is_about_something_else_has_no_topic(analyser: MiniLM, text: str) -> None:
+def test_what_is_about_something_else_has_no_topic(analyser: Bundled, text: str) -> None:
     assert analyser.tags([text])[0].topics == ()
 
 

@@ -1,4 +1,4 @@
-"""The built-in analyser: one pass of the fine-tuned MiniLM gives every tag."""
+"""One encoder with what was calibrated for it: one pass gives every tag."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from analysis import calibration
 from analysis.base import Intent, IntentScore, Sentiment, SentimentScores, Tags, Topic, TopicScore
 from analysis.calibration import INTENTS, features, softmax
-from analysis.encoder import DIMENSIONS, WEIGHTS, Encoder
-from analysis.language import UNKNOWN, language_of
-from analysis.text import clean, mask
+from analysis.encoder import DIMENSIONS, Encoder
+from analysis.language import UNKNOWN
 from analysis.topics import Matcher
 
 Floats = NDArray[np.float32]
@@ -24,14 +23,14 @@ CHUNK = 4_096
 """How many texts are read before their embeddings are packed, so that a million texts do not hold gigabytes."""
 
 
-class MiniLM:
-    """An `Analyser` (see analysis.base) that needs no network and no key.
+class Tagger:
+    """Tags prepared texts. Safe to use from several threads.
 
-    topics: the taxonomy, described in words. threads: see `Encoder`.
+    topics: the taxonomy, described in words. threads: see `Encoder`. weights: the folder of one encoder.
     Raises AnalysisError when the weights or the taxonomy cannot be used.
     """
 
-    def __init__(self, topics: Sequence[Topic], threads: int | None = None, weights: Path = WEIGHTS) -> None:
+    def __init__(self, topics: Sequence[Topic], threads: int | None, weights: Path) -> None:
         self._calibration = calibration.load(weights)
         self._encoder = Encoder(threads, weights)
         self._matcher = Matcher(
@@ -43,7 +42,7 @@ class MiniLM:
         """Name and version of the weights."""
         return self._calibration.model
 
-    def with_topics(self, topics: Sequence[Topic]) -> MiniLM:
+    def with_topics(self, topics: Sequence[Topic]) -> Tagger:
         """The same weights under another taxonomy; only phrases that are new are read. Raises AnalysisError."""
         other = copy(self)
         other._matcher = self._matcher.with_topics(topics)
@@ -59,21 +58,21 @@ class MiniLM:
             found[number] = topics
         return found
 
-    def tags(self, texts: Sequence[str]) -> list[Tags]:
-        """Tags for each text, in order. Texts that differ only in blanks, user names or links are read once.
+    def tags(self, texts: Sequence[str], languages: Sequence[str]) -> list[Tags]:
+        """Tags for each text, in order; texts are cleaned and masked, and `languages` says what each is in.
 
-        Never raises on a text, however long or odd; one with nothing to read is neutral, "other" and "und".
+        A text with nothing to read is neutral and "other".
         """
-        blank = self._blank()
-        known: dict[str, Tags] = {"": blank}
-        prepared = [mask(clean(text)) for text in texts]
-        fresh = list(dict.fromkeys(text for text in prepared if text))
-        for start in range(0, len(fresh), CHUNK):
-            chunk = fresh[start : start + CHUNK]
-            known.update(zip(chunk, self._read(chunk), strict=True))
-        return [known[text] for text in prepared]
+        found = [self._blank()] * len(texts)
+        readable = [number for number, text in enumerate(texts) if text]
+        for start in range(0, len(readable), CHUNK):
+            rows = readable[start : start + CHUNK]
+            read = self._read([texts[row] for row in rows], [languages[row] for row in rows])
+            for row, tags in zip(rows, read, strict=True):
+                found[row] = tags
+        return found
 
-    def _read(self, texts: Sequence[str]) -> list[Tags]:
+    def _read(self, texts: Sequence[str], languages: Sequence[str]) -> list[Tags]:
         reading = self._encoder.read(texts)
         fitted = self._calibration
         # In float64, so that the three sum to 1 as closely as anybody will check.
@@ -85,14 +84,14 @@ class MiniLM:
         topics = self._matcher.scores(packed.astype(np.float32))
         return [
             Tags(
-                language=language_of(text),
+                language=language,
                 sentiment=SentimentScores(SENTIMENTS[int(np.argmax(mood))], *(float(share) for share in mood)),
                 intent=self._intent(intent),
                 topics=found,
                 embedding=vector.tobytes(),
                 model=fitted.model,
             )
-            for text, mood, intent, found, vector in zip(texts, moods, intents, topics, packed, strict=True)
+            for language, mood, intent, found, vector in zip(languages, moods, intents, topics, packed, strict=True)
         ]
 
     def intent_probabilities(self, read: Floats) -> Floats:

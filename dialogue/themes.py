@@ -16,14 +16,14 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from db import conversations
+from db import conversations, tags
 from db import requests as request_rows
 from db import themes as rows
 from db import topics as topic_rows
 from db import workspace as workspace_rows
 from db.engine import Transaction
 from db.themes import Member, Recent, ThemeRow
-from dialogue import audit, feedback, platforms, points, topics, understanding
+from dialogue import audit, feedback, platforms, points, topics
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.text import as_id, counted, headed, shortened
 from listeners.base import clean
@@ -141,10 +141,11 @@ def due(ctx: Context) -> bool:
             return False
         enough = max(FIRST, round(MUCH_NEW * done.mentions)) if done is not None else FIRST
         fresh = rows.tagged_since(tx, done.newest_mention_id if done is not None else 0, enough)
+        reading = tags.waiting(tx) > 0
     if done is not None and now - done.started_at >= EVERY:
         return fresh > 0
     # While the model still reads, half of the themes would be found now and the other half in five minutes.
-    return fresh >= enough and not understanding.waiting(ctx)
+    return fresh >= enough and not reading
 
 
 def find(ctx: Context) -> bool:

@@ -28,6 +28,8 @@ OWNERS = {
     "onnxruntime": {"analysis"},
     "transformers": {"analysis"},
     "tokenizers": {"analysis"},
+    "torch": {"analysis"},
+    "huggingface_hub": {"analysis"},
     "huey": {"dialogue"},
     "starlette": {"api"},
     "altair": {"pages"},

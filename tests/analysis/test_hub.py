@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -364,6 +365,15 @@ def test_equal_texts_are_read_once(
 
 
 @needs_torch
+def test_several_threads_may_read(mood: Path, open_hub: Callable[..., HubAnalyser]) -> None:
+    opened = open_hub(mood)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: moods(opened.tags(["lovely " * (1 + number % 40)])), range(40)))
+    assert found == [["positive"]] * 40
+    assert opened.trouble == ""
+
+
+@needs_torch
 def test_a_checkpoint_of_the_hub_is_named_with_its_commit(
     fake_hub: FakeHub, mood: Path, open_hub: Callable[..., HubAnalyser]
 ) -> None:
@@ -376,11 +386,12 @@ def test_a_checkpoint_of_the_hub_is_named_with_its_commit(
 
 @needs_torch
 def test_a_folder_trained_again_has_another_name(tmp_path: Path, open_hub: Callable[..., HubAnalyser]) -> None:
-    first = open_hub(checkpoint(tmp_path / "mood")).model
+    first = open_hub(checkpoint(tmp_path / "our topics")).model
+    assert ", sentiment our-topics " in first, "blanks part the names that a tag is stored under"
     hub.load.cache_clear()
-    assert open_hub(tmp_path / "mood").model == first
+    assert open_hub(tmp_path / "our topics").model == first
     hub.load.cache_clear()
-    assert open_hub(checkpoint(tmp_path / "mood", rows=(2, 1, 0))).model != first
+    assert open_hub(checkpoint(tmp_path / "our topics", rows=(2, 1, 0))).model != first
 
 
 def without(name: str) -> Callable[[Path], None]:

@@ -146,6 +146,15 @@ def test_what_another_model_read_keeps_its_topics(world: Context, colleague: Act
     assert_counts_are_exact(world)
 
 
+def test_another_checkpoint_for_the_sentiment_keeps_nothing_from_being_compared(
+    world: Context, colleague: Actor, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(Bag, "model", f"{Bag.model}, sentiment acme/mood 01234567")
+    ask(world, colleague, topics.apply, *current(world, colleague).values(), Draft("Brakes", ("brakes",)))
+    assert shown(world)[4] == {"Brakes"}
+    assert {"sentiment" in row[0] for row in look(world, "SELECT model FROM tags")} == {False}, "it has read none of them"
+
+
 # Applying -------------------------------------------------------------------------------------------------------------
 
 

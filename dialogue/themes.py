@@ -23,7 +23,7 @@ from db import topics as topic_rows
 from db import workspace as workspace_rows
 from db.engine import Transaction
 from db.themes import Member, Recent, ThemeRow
-from dialogue import audit, feedback, platforms, points, topics
+from dialogue import audit, feedback, platforms, points, topics, understanding
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.text import as_id, counted, headed, shortened
 from listeners.base import clean

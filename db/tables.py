@@ -279,6 +279,13 @@ class Conversation(SQLModel, table=True):
         UniqueConstraint("platform", "root_id"),
         Index("ix_conversations_inbox", "state", "shelf", "latest_at", "id"),
         Index("ix_conversations_latest", "latest_at", "id"),
+        Index(
+            "ix_conversations_set_aside",
+            "latest_at",
+            "id",
+            sqlite_where=text("shelf = 'set_aside'"),
+            postgresql_where=text("shelf = 'set_aside'"),
+        ),
         Index("ix_conversations_assignee", "assignee_id", "state", "latest_at", "id"),
         Index("ix_conversations_sentiment", "sentiment", "latest_at", "id"),
         Index("ix_conversations_intent", "intent", "latest_at", "id"),

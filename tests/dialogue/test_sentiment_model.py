@@ -49,7 +49,7 @@ def read_by_a_worker(ctx: Context, texts: Sequence[str], until: Callable[[], boo
         stdout=output, stderr=output,
     ) as worker:  # fmt: skip
         try:
-            deadline = time.monotonic() + 100
+            deadline = time.monotonic() + 250
             while not until():
                 assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-3_000:]
                 assert worker.poll() is None, log.read_text("utf-8", "replace")[-3_000:]
@@ -63,6 +63,7 @@ def tagged(ctx: Context, count: int) -> bool:
     return look(ctx, "SELECT count(*) FROM tags") == [(count,)]
 
 
+@pytest.mark.timeout(300)
 def test_a_model_that_cannot_be_used_is_told_and_everything_is_tagged_all_the_same(world: Context) -> None:
     texts = ["I love this, best purchase in years!", "Worst service ever, I am furious"]
 
@@ -83,6 +84,7 @@ def test_a_model_that_cannot_be_used_is_told_and_everything_is_tagged_all_the_sa
 
 
 @needs_torch
+@pytest.mark.timeout(300)
 def test_a_checkpoint_says_the_sentiment_of_mentions(world: Context, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "mood", ["joy", "anger"], (2, 0))
     told = {"SENTIMENT_MODEL": str(folder), "SENTIMENT_LABELS": "joy=positive,anger=negative"}

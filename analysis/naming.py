@@ -102,7 +102,7 @@ class _Group:
         counted: Counter[Phrase] = Counter()
         for words in self._words:
             counted.update({phrase for phrase, _ in _phrases(words)})
-        least = max(2, math.ceil(SEVERAL * len(self.texts)))
+        least = max(3 if len(self.texts) >= 8 else 2, math.ceil(SEVERAL * len(self.texts)))
         for phrase, count in counted.items():
             if count >= least and not any(_says_nothing(word, silent) for word in (phrase[0], phrase[-1])):
                 yield phrase, count / len(self.texts)

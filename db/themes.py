@@ -151,6 +151,14 @@ def tagged_since(tx: Transaction, mention_id: int, most: int) -> int:
     return tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
+def still_reading(tx: Transaction) -> bool:
+    """Whether a mention waits for the model."""
+    return (
+        tx.connection.execute(select(_mentions.c.id).where(_mentions.c.tagged_at.is_(None)).limit(1)).first()
+        is not None
+    )
+
+
 def begin(tx: Transaction, now: datetime, lease: timedelta, newest: int) -> int | None:
     """Takes the one search that may run; None while another has it. Returns the run's id."""
     advisory_lock(tx, "themes")

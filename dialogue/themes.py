@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from db import conversations, tags
+from db import conversations
 from db import requests as request_rows
 from db import themes as rows
 from db import topics as topic_rows
@@ -141,7 +141,7 @@ def due(ctx: Context) -> bool:
             return False
         enough = max(FIRST, round(MUCH_NEW * done.mentions)) if done is not None else FIRST
         fresh = rows.tagged_since(tx, done.newest_mention_id if done is not None else 0, enough)
-        reading = tags.waiting(tx) > 0
+        reading = rows.still_reading(tx)
     if done is not None and now - done.started_at >= EVERY:
         return fresh > 0
     # While the model still reads, half of the themes would be found now and the other half in five minutes.

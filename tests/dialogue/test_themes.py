@@ -12,7 +12,7 @@ from db import themes as rows
 from dialogue import feedback, privacy, requests, sample, themes, topics
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Role
 from tests.conftest import Clock, RecordedTriggers, as_role
-from tests.worlds import digest, look, post
+from tests.worlds import digest, look, post, said, store, tag
 
 NOUNS = (
     "refund",
@@ -103,6 +103,9 @@ def test_the_whole_way_from_search_to_search(
     crowd.everything(days_ago=9)
     crowd.speaks({"tyre": 20}, days_ago=1)
     assert themes.due(any_ctx)
+    store(any_ctx, post("unread"))
+    assert not themes.due(any_ctx), "half of what is being read would give half of the themes"
+    tag(any_ctx, said())
     assert themes.find(any_ctx)
     assert not themes.due(any_ctx), "nothing is new"
 

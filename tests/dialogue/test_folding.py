@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,15 +27,15 @@ SQUEAK = "The hinge of my new door squeaks every single morning and nobody at th
 ROOF = "Since the storm on Sunday there is water coming through the roof of the shed that you built for us in May"
 
 
-def by(name: str, words: str = SQUEAK, minutes: int = 0, **fields: object) -> NewMention:
+def by(name: str, words: str = SQUEAK, minutes: int = 0, **fields: Any) -> NewMention:
     """A post of its own by `name`, so many minutes after eleven."""
     given = {"author_id": name, "author_handle": f"@{name}", "author_name": name.capitalize()}
     at = NOON - timedelta(hours=1) + timedelta(minutes=minutes)
     return post(f"{name}-{minutes}", words, posted_at=at, url=f"https://forum.example/{name}", **(given | fields))
 
 
-def inbox_of(ctx: Context, view: str = "needs_answer", **filters: object) -> list[inbox.Card]:
-    return list(inbox.page(ctx, SYSTEM, inbox.Filters(view=view, **filters)).cards)  # type: ignore[arg-type]
+def inbox_of(ctx: Context, view: str = "needs_answer", **filters: Any) -> list[inbox.Card]:
+    return list(inbox.page(ctx, SYSTEM, inbox.Filters(view=view, **filters)).cards)
 
 
 def names(cards: Sequence[inbox.Card]) -> list[str]:

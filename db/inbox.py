@@ -365,7 +365,7 @@ def counts(tx: Transaction, user_id: int | None, bound: int) -> dict[str, int]:
     }
     columns = [
         select(func.count())
-        .select_from(select(state).where(*conditions).limit(bound).subquery())
+        .select_from(select(_conversations.c.latest_at).where(*conditions).limit(bound).subquery())
         .scalar_subquery()
         .label(name)
         for name, conditions in views.items()

@@ -277,7 +277,7 @@ class Conversation(SQLModel, table=True):
     __tablename__ = "conversations"
     __table_args__ = (
         UniqueConstraint("platform", "root_id"),
-        Index("ix_conversations_inbox", "state", "shelf", "latest_at", "id"),
+        Index("ix_conversations_inbox", "state", "latest_at", "id", "shelf"),
         Index("ix_conversations_latest", "latest_at", "id"),
         Index(
             "ix_conversations_set_aside",

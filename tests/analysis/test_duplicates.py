@@ -125,7 +125,7 @@ def test_any_text_is_signed_and_copying_has_no_direction(one: str, other: str) -
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(SAID.split()), min_size=14, max_size=60), st.data())
-def test_one_word_in_fourteen_may_differ_and_the_copy_is_found_by_its_keys(
+def test_one_word_more_among_fourteen_makes_no_other_text_and_the_copy_is_found_by_its_keys(
     words: list[str], data: st.DataObject
 ) -> None:
     changed = list(words)

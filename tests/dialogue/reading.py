@@ -88,7 +88,7 @@ def main(url: str, seed: int) -> None:
     ctx = Context(database, Path(), PlainSecrets(), clock=now)
     from db.mentions import upsert
 
-    for _ in range(20):
+    for _ in range(8):
         page = [
             post(str(number := chance.randrange(40)), f"{chance.choice(WORDS)} {chance.choice(['', 'indeed', '!'])}",
                  author_id=f"a{number % 7}", posted_at=now() - timedelta(minutes=number))

@@ -283,6 +283,7 @@ class Conversation(SQLModel, table=True):
             "ix_conversations_set_aside",
             "latest_at",
             "id",
+            "shelf",
             sqlite_where=text("shelf = 'set_aside'"),
             postgresql_where=text("shelf = 'set_aside'"),
         ),

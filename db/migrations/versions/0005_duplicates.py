@@ -81,7 +81,11 @@ def upgrade() -> None:
     op.create_index("ix_conversations_inbox", "conversations", ["state", "latest_at", "id", "shelf"])
     aside = sa.text("shelf = 'set_aside'")
     op.create_index(
-        "ix_conversations_set_aside", "conversations", ["latest_at", "id"], sqlite_where=aside, postgresql_where=aside
+        "ix_conversations_set_aside",
+        "conversations",
+        ["latest_at", "id", "shelf"],
+        sqlite_where=aside,
+        postgresql_where=aside,
     )
     op.add_column("workspace", sa.Column("unfolded_below", sa.Integer(), server_default="0", nullable=False))
     op.execute(

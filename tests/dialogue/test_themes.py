@@ -141,10 +141,9 @@ def test_a_theme_that_is_found_no_more_fades_and_keeps_what_it_held(
     crowd.everything(days_ago=3)
     themes.find(any_ctx)
     held = named(any_ctx, colleague, "refund").count
+    spam = [id_ for id_, text in look(any_ctx, "SELECT id, text FROM mentions") if "refund" in text.lower()]
     with any_ctx.database.transaction() as tx:
-        # Read again by a model whose vectors nobody can compare with those from before.
-        tx.connection.exec_driver_sql("UPDATE tags SET model = 'm0' WHERE mention_id % 2 = 0")
-        tx.connection.exec_driver_sql("UPDATE mentions SET set_aside = TRUE WHERE text LIKE '%refund%'")
+        tx.connection.exec_driver_sql(f"UPDATE mentions SET set_aside = TRUE WHERE id IN ({str(spam)[1:-1]})")
     clock.forward(hours=2)
     themes.find(any_ctx)
     faded = named(any_ctx, colleague, "refund")

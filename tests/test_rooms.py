@@ -28,6 +28,7 @@ OWNERS = {
     "onnxruntime": {"analysis"},
     "transformers": {"analysis"},
     "tokenizers": {"analysis"},
+    "rapidfuzz": {"analysis"},
     "torch": {"analysis"},
     "huggingface_hub": {"analysis"},
     "huey": {"dialogue"},

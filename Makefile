@@ -4,7 +4,7 @@ BIN := .venv/bin
 FILE ?= samtal-backup.tar.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test lint format e2e chaos bench screens train backup restore recover
+.PHONY: help run install dev hub test lint format e2e chaos bench screens train reread backup restore recover
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ install:  ## only install what `make run` needs
 
 dev:  ## install what tests and linters need, too
 	@$(PYTHON) run.py install dev
+
+hub: install  ## install what SENTIMENT_MODEL needs (torch)
+	@$(BIN)/python -m pip install --quiet -r requirements-hub.txt
 
 test: dev  ## every test but those in a browser
 	@began=$$(date +%s); $(BIN)/python -m pytest --ignore=tests/e2e $(ARGS); code=$$?; \
@@ -35,13 +38,16 @@ chaos: dev  ## kill the worker at every named point and count what was lost or d
 	@$(BIN)/python -m benchmarks.chaos
 
 bench: dev  ## every benchmark against its baseline
-	@for name in tagging ingest inbox page_rerun; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in tagging ingest inbox page_rerun themes; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 screens: dev  ## a picture of every page, in OUT
 	@$(BIN)/python -m tests.e2e.screens $(or $(OUT),screens)
 
 train: install  ## train the model again (installs torch; about an hour on two cores)
 	@$(BIN)/python -m pip install --quiet -r requirements-train.txt && $(BIN)/python -m analysis.train
+
+reread: install  ## ask for every mention to be read again by the model that is set
+	@$(BIN)/python -m dialogue.rereading
 
 backup: install  ## copy the embedded database to FILE
 	@$(BIN)/python -m dialogue.backup make $(FILE)

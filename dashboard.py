@@ -26,6 +26,7 @@ def pages() -> dict[str, list[st.Page]]:
             st.Page("pages/conversation.py", title="Conversation", icon=":material/forum:", visibility=shown),
         ],
         "Understand": [
+            st.Page("pages/themes.py", title="Themes", icon=":material/bubble_chart:"),
             st.Page("pages/topics.py", title="Topics", icon=":material/label:"),
             st.Page("pages/model.py", title="Model", icon=":material/verified:"),
         ],

@@ -87,6 +87,10 @@ class Tags:
     model: str
 
 
+BESIDE = ", sentiment "
+"""In the name of a model, between what made everything else and the checkpoint that said the sentiment."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubModel:
     """A sequence classification checkpoint that says the sentiment in the bundled model's place; see analysis.hub.

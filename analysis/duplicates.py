@@ -24,7 +24,7 @@ MIN_WORDS = 10
 Among 26,000 comments of GoEmotions with ten words or more no two are equal; of those with nine there are eight.
 """
 ALIKE = 0.93
-"""Share of the words, in their order, that two texts must have in common: one of fourteen may differ."""
+"""Share of the words, in their order, that two texts must have in common: one of fifteen may differ."""
 
 _BANDS, _ROWS = 6, 4
 _OPENING = 10

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Sequence
 from copy import copy
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.base import (
+    BESIDE,
     Analyser,
     AnalysisError,
     HubModel,
@@ -112,7 +114,7 @@ class HubAnalyser:
         ]
 
     def _named(self, checkpoint: Checkpoint) -> str:
-        return f"{self._bundled.model}, sentiment {checkpoint.name}"
+        return f"{self._bundled.model}{BESIDE}{checkpoint.name}"
 
     def _open(self) -> None:
         try:
@@ -156,6 +158,7 @@ class Checkpoint:
         self._tokenizer = tokenizer
         self._network = network
         self._meanings = meanings
+        self._alone = threading.Lock()
         positions = getattr(network.config, "max_position_embeddings", None) or MAX_TOKENS + 2
         # RoBERTa's positions begin at two, and not every tokenizer knows how many there are.
         self._longest = max(2, min(int(tokenizer.model_max_length), positions - 2, MAX_TOKENS))
@@ -175,9 +178,10 @@ class Checkpoint:
 
         found = np.empty((len(texts), len(SENTIMENTS)))
         try:
-            rows = [self._tokenizer(text, truncation=True, max_length=self._longest)["input_ids"] for text in texts]
-            order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-            with torch.inference_mode():
+            # Two threads that set the length of one tokenizer at once are an error there.
+            with self._alone, torch.inference_mode():
+                rows = [self._tokenizer(text, truncation=True, max_length=self._longest)["input_ids"] for text in texts]
+                order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
                 for start in range(0, len(order), BATCH):
                     chosen = order[start : start + BATCH]
                     batch = self._tokenizer.pad({"input_ids": [rows[one] for one in chosen]}, return_tensors="pt")
@@ -256,7 +260,8 @@ def load(wanted: HubModel, threads: int | None = None) -> Checkpoint:
         raise HubError("the package torch is not installed. Run `make hub` and start again.")
     folder = Path(wanted.checkpoint).expanduser()
     if folder.is_dir():
-        return _from_folder(folder, wanted, f"{folder.resolve().name} {_fingerprint(folder)}", threads)
+        name = "-".join(one_line(folder.resolve().name, 80).split())
+        return _from_folder(folder, wanted, f"{name} {_fingerprint(folder)}", threads)
     if wanted.checkpoint.startswith((".", "/", "~")) or wanted.checkpoint.count("/") > 1:
         raise HubError("there is no such folder.")
     folder = fetch(wanted)

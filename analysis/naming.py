@@ -28,7 +28,7 @@ LONGER = {1: 1.0, 2: 1.3, 3: 1.4}
 """How much better a phrase of so many words names a group than a word that is as telling."""
 WORDS_READ = 60
 """Words of a text that are looked at: what a text is about stands at its beginning."""
-TEXTS_READ = 400
+TEXTS_READ = 250
 """Texts of one group that are looked at; the others hold the same."""
 BACKGROUND = 8_000
 """Texts that say how common a phrase is in general."""
@@ -69,10 +69,16 @@ def describe(
     which texts the phrases may come from; a name may come from all.
     """
     spoken = [_Group([read[one] for one in group[:TEXTS_READ]]) for group in groups]
-    open_ = [_Group([read[one] for one in group[:TEXTS_READ] if usable[one]]) for group in groups]
+    open_ = [
+        whole if usable[group].all() else _Group([read[one] for one in group[:TEXTS_READ] if usable[one]])
+        for group, whole in zip(groups, spoken, strict=True)
+    ]
     silent = _silent(spoken)
-    ranked = [list(one.candidates(silent)) for one in spoken]
-    lent = [list(one.candidates(silent)) for one in open_]
+    ranked = [one.candidates(silent) for one in spoken]
+    lent = [
+        found if one is whole else one.candidates(silent)
+        for one, whole, found in zip(open_, spoken, ranked, strict=True)
+    ]
     general = _General(read, different, {phrase for found in (*ranked, *lent) for phrase, _ in found})
     named: list[tuple[str, tuple[str, ...]] | None] = []
     taken: set[str] = set()
@@ -93,26 +99,30 @@ class _Group:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self._words = [list(_words(text)) for text in texts]
-        self._known = _silent_words()
-        self.vocabulary = {word for words in self._words for word, _, _ in words}
+        self.vocabulary = {word for text in texts for word, _, _ in _words(text)}
+        self._forms: dict[Phrase, Counter[str]] = {}
 
-    def candidates(self, silent: frozenset[str]) -> Iterator[tuple[Phrase, float]]:
+    def candidates(self, silent: frozenset[str]) -> list[tuple[Phrase, float]]:
         """Phrases with the share of the texts that have them; only those that several have."""
         counted: Counter[Phrase] = Counter()
-        for words in self._words:
-            counted.update({phrase for phrase, _ in _phrases(words)})
-        least = max(2, math.ceil(SEVERAL * len(self.texts)))
-        for phrase, count in counted.items():
-            if count >= least and not any(_says_nothing(word, silent) for word in (phrase[0], phrase[-1])):
-                yield phrase, count / len(self.texts)
+        for text in self.texts:
+            counted.update({phrase for phrase, _ in _phrases(list(_words(text)))})
+        least = max(3 if len(self.texts) >= 8 else 2, math.ceil(SEVERAL * len(self.texts)))
+        found = [
+            (phrase, count / len(self.texts))
+            for phrase, count in counted.items()
+            if count >= least and not any(_says_nothing(word, silent) for word in (phrase[0], phrase[-1]))
+        ]
+        self._forms = {phrase: Counter() for phrase, _ in found}
+        for text in self.texts if found else ():
+            for phrase, form in _phrases(list(_words(text))):
+                if phrase in self._forms:
+                    self._forms[phrase][form] += 1
+        return found
 
     def written(self, phrase: Phrase) -> str:
         """The phrase as most of these texts write it."""
-        forms: Counter[str] = Counter()
-        for words in self._words:
-            forms.update(form for found, form in _phrases(words) if found == phrase)
-        return forms.most_common(1)[0][0] if forms else " ".join(phrase)
+        return self._forms[phrase].most_common(1)[0][0]
 
     def beginning(self) -> str:
         """The first words of the first text, for a group that has no phrase in common."""

@@ -89,6 +89,7 @@ _CALL = _any_of(
     r"hurry(?: up)?|act (?:now|fast)|don'?t miss (?:out|this)",
 )
 _GLITTER = frozenset("💰💸🤑🚀🔥✅👇🎁💯💋🔞💵💲⚡")
+_LOOK_ALIKES = str.maketrans("аеорсухіѕјԁАВЕКМНОРСТХΑΒΕΗΙΚΜΝΟΡΤΥΧο", "aeopcyxisjdABEKMHOPCTXABEHIKMNOPTYXo")
 _HIDDEN = re.compile("(?<=\\w)[\u200b\u2060\ufeff\u00ad](?=\\w)")
 
 
@@ -164,6 +165,9 @@ class _Traits:
 def _traits(text: str) -> _Traits:
     read = clean(text)
     links = [*_LINK.finditer(read)]
+    disguised = len(_HIDDEN.findall(text[:2_000])) + sum(map(_mixes_alphabets, _WORD.findall(read)))
+    if disguised:
+        read = clean(unicodedata.normalize("NFKC", _HIDDEN.sub("", text[:2_000])).translate(_LOOK_ALIKES))
     masked = mask(_HASHTAG.sub(" ", _LINK.sub(" ", read)))
     words = _WORD.findall(masked.replace("@user", " "))
     return _Traits(
@@ -173,7 +177,7 @@ def _traits(text: str) -> _Traits:
         hashtags=len(_HASHTAG.findall(read)),
         named=masked.count("@user"),
         glitter=sum(character in _GLITTER for character in read),
-        disguised=len(_HIDDEN.findall(text[:2_000])) + sum(map(_mixes_alphabets, words)),
+        disguised=disguised,
         pitches=tuple(why for why, how in _PITCH.items() if how.search(read)),
         reached=_REACHED.search(read) is not None,
         calls=_CALL.search(read) is not None,

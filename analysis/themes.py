@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 LOUDEST = 2.0
-"""How many times the variance of the tenth direction any other may have: how people feel is the loudest, and no theme."""
+"""How many times the variance of the tenth direction any other may have: how people feel is loudest, and no theme."""
 NEAR = 1.0
 """How many standard deviations nearer than by chance a text's nearest five must be for it to belong anywhere."""
 JOINED = -0.5
@@ -31,14 +31,19 @@ HELD = 0.6
 """How much of its members' ties must lie within a cluster for it to be one."""
 OWN = 0.2
 """The same of one text, for it to be a member."""
-SAME = 0.96
-"""Texts nearer than this cosine say the same thing and count as one."""
+SAME = 0.93
+"""Texts nearer than this cosine, without what all share, say the same thing and count as one."""
 MOST = 100
 """Themes of one run at most: nobody reads more."""
 QUOTES = 3
 EXACT = 6_000
 """Up to so many texts every pair is compared; beyond, those of neighbouring cells."""
-_CELLS_LOOKED_AT = 14
+CELLS = 14
+"""How many cells are looked through for each, its own included; more where they hold too few."""
+CROWD = 12_000
+"""Texts that one is compared with at most: where more lie together than that, every second or third will do."""
+_BLOCK = 8_000_000
+"""Cosines held at a time."""
 _SEED = 20
 
 
@@ -190,7 +195,7 @@ def _first_of_equals(vectors: Floats, read: Sequence[str]) -> Numbers:
         letters = naming.letters(read[place]) or read[place]
         first[place] = known.setdefault(letters, place)
     rows = np.flatnonzero((first == np.arange(len(first))) & good)
-    leader = rows[_nearly_equal(_unit(vectors[rows]))]
+    leader = rows[_nearly_equal(_told_apart(_unit(vectors[rows])))] if len(rows) > 1 else rows
     lookup = np.arange(len(first))
     lookup[rows] = leader
     return np.where(first >= 0, lookup[first], -1)
@@ -199,8 +204,6 @@ def _first_of_equals(vectors: Floats, read: Sequence[str]) -> Numbers:
 def _nearly_equal(x: Floats) -> Numbers:
     """For each row the first one that it is nearly the same as."""
     leader = np.arange(len(x))
-    if len(x) < 2:
-        return leader
     near, cosines = _neighbours(x, min(5, len(x) - 1))
     for row in range(len(x)):
         for other in near[row][cosines[row] >= SAME]:
@@ -285,14 +288,15 @@ def _neighbours(x: Floats, count: int) -> tuple[Numbers, Floats]:
     """
     if len(x) <= EXACT:
         everything = np.arange(len(x))
-        parts = [(everything[at : at + 1_024], everything) for at in range(0, len(x), 1_024)]
+        parts = [(everything, everything)]
     else:
         parts = _by_cells(x)
     near = np.zeros((len(x), count), np.int64)
     cosines = np.full((len(x), count), -1, np.float32)
     for asked, among in parts:
-        for start in range(0, len(asked), 1_024):
-            some = asked[start : start + 1_024]
+        step = _BLOCK // len(among)
+        for start in range(0, len(asked), step):
+            some = asked[start : start + step]
             close = x[some] @ x[among].T
             close[some[:, None] == among[None, :]] = -2
             best = np.argpartition(-close, count - 1, axis=1)[:, :count]
@@ -306,19 +310,24 @@ def _neighbours(x: Floats, count: int) -> tuple[Numbers, Floats]:
 def _by_cells(x: Floats) -> list[tuple[Numbers, Numbers]]:
     """Rows in cells, each with the rows of the cells that lie nearest to it."""
     chance = np.random.default_rng(_SEED)
-    centres = x[chance.choice(len(x), int(len(x) ** 0.5), replace=False)]
+    centres = x[chance.choice(len(x), round(math.sqrt(len(x))), replace=False)]
     for _ in range(3):
-        cell = np.concatenate([np.argmax(x[at : at + 4_096] @ centres.T, axis=1) for at in range(0, len(x), 4_096)])
-        filled = np.unique(cell)
-        centres = _unit(np.stack([x[cell == one].mean(axis=0) for one in filled]))
-    cell = np.concatenate([np.argmax(x[at : at + 4_096] @ centres.T, axis=1) for at in range(0, len(x), 4_096)])
+        cell = _nearest(x, centres)
+        centres = _unit(np.stack([x[cell == one].mean(axis=0) for one in np.unique(cell)]))
+    cell = _nearest(x, centres)
     held = [np.flatnonzero(cell == one) for one in range(len(centres))]
-    looked_at = np.argsort(-(centres @ centres.T), axis=1, kind="stable")[:, :_CELLS_LOOKED_AT]
-    return [
-        (held[one], np.concatenate([held[other] for other in looked_at[one]]))
-        for one in range(len(centres))
-        if len(held[one])
-    ]
+    sizes = np.array([len(rows) for rows in held])
+    parts = []
+    for one, order in enumerate(np.argsort(-(centres @ centres.T), axis=1, kind="stable")):
+        enough = max(CELLS, 1 + int(np.searchsorted(np.cumsum(sizes[order]), 100)))
+        among = np.concatenate([held[other] for other in order[:enough]])
+        if len(held[one]):
+            parts.append((held[one], among[:: 1 + len(among) // CROWD]))
+    return parts
+
+
+def _nearest(x: Floats, centres: Floats) -> Numbers:
+    return np.concatenate([np.argmax(x[at : at + 4_096] @ centres.T, axis=1) for at in range(0, len(x), 4_096)])
 
 
 def _cluster(

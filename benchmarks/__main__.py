@@ -21,6 +21,7 @@ MODULES = {
     "analyser": "tagging_…: one text alone, growth with length, two workers, memory, first tag",
     "ingest": "ingest_rate: rows a second against a bare upsert",
     "inbox": "inbox_page_p95: milliseconds at 100,000 mentions against one keyset SELECT",
+    "themes": "themes_50k: seconds and megabytes of a search among 50,000 mentions against the promise; its quality",
     "page_rerun": "page_rerun: milliseconds of a click on the inbox against an empty page",
     "real_network": "post_to_inbox: seconds on a real network against its own search",
 }

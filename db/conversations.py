@@ -46,6 +46,8 @@ class ConversationRow:
     intent: str | None
     first_answered_at: datetime | None
     sample: bool
+    shelf: str
+    copies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ _CONVERSATION: tuple[Any, ...] = (
     col(Conversation.intent),
     col(Conversation.first_answered_at),
     col(Conversation.sample),
+    col(Conversation.shelf),
+    col(Conversation.copies),
 )
 
 _MENTION: tuple[Any, ...] = (

@@ -382,12 +382,14 @@ def _settle(tx: Transaction, group_ids: Iterable[int], mention_ids: Iterable[int
     changed = set(mention_ids) | _originals(tx, groups)
     for some in chunks(groups):
         tx.connection.execute(delete(_groups).where(_groups.c.id.in_(some)))
-        insert_many(tx, _groups, _counted(tx, some))
-    shelve(tx, _conversations_of(tx, changed | _originals(tx, groups)))
+        counted = _counted(tx, some)
+        insert_many(tx, _groups, [row for row in counted if row["size"] > 1])
+        changed.update(row["original_id"] for row in counted)
+    shelve(tx, _conversations_of(tx, changed))
 
 
 def _counted(tx: Transaction, group_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The groups with two mentions or more."""
+    """Whoever was first in each group, and how many there are, be it one."""
     order = (_mentions.c.posted_at, _mentions.c.platform, _mentions.c.external_id)
     members = (
         select(
@@ -402,7 +404,7 @@ def _counted(tx: Transaction, group_ids: Sequence[int]) -> list[dict[str, Any]]:
         .where(_wordings.c.group_id.in_(group_ids), _mentions.c.set_aside.is_(False))
         .subquery()
     )
-    query = select(members).where(members.c.place == 1, members.c.size > 1).order_by(members.c.group_id)
+    query = select(members).where(members.c.place == 1).order_by(members.c.group_id)
     return [{"id": row[0], "original_id": row[1], "size": row[3]} for row in tx.connection.execute(query)]
 
 

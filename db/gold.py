@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import and_, case, func, insert, select, update
 
 from db.engine import Transaction
 from db.sql import added, chunks, table
@@ -27,6 +27,8 @@ _sources = table(Source)
 _identities = table(Identity)
 _edits = table(MentionEdit)
 
+_counted = and_(_mentions.c.ours.is_(False), _mentions.c.set_aside.is_(False))
+"""Our own posts and likely spam count nowhere: what the charts leave out, the accuracy beside them leaves out, too."""
 _certainty = case(
     (_tags.c.sentiment == "negative", _tags.c.negative),
     (_tags.c.sentiment == "positive", _tags.c.positive),
@@ -66,6 +68,8 @@ class Reading:
     sentiment_certainty: float
     intent: str
     intent_certainty: float
+    text_hash: str
+    """The same for equal texts."""
 
     def said(self, field: str) -> tuple[str, float]:
         """What it says of the field, and the probability that it gives it."""
@@ -237,7 +241,7 @@ def judgements(tx: Transaction, *, sample: bool) -> list[Judgement]:
         .join(_mentions, _mentions.c.id == _corrections.c.mention_id)
         .outerjoin(_effective, _effective.c.mention_id == _corrections.c.mention_id)
         .where(_corrections.c.withdrawn_at.is_(None), _corrections.c.model != "")
-        .where(_mentions.c.ours.is_(False), _mentions.c.sample.is_(sample))
+        .where(_counted, _mentions.c.sample.is_(sample))
         .order_by(_corrections.c.id)
     )
     return list(map(_judgement, tx.connection.execute(query)))
@@ -260,15 +264,16 @@ def judged_fields(tx: Transaction, from_id: int) -> set[tuple[int, str, str]]:
 
 _READING = (
     _tags.c.mention_id, _tags.c.model, _tags.c.sentiment, _certainty, _tags.c.intent, _tags.c.intent_score,
+    _tags.c.text_hash,
 )  # fmt: skip
 
 
 def recent(tx: Transaction, limit: int, *, sample: bool) -> list[Reading]:
-    """What the model says of the mentions collected last, newest first, ours left out."""
+    """What the model says of the mentions collected last, newest first."""
     query = (
         select(*_READING)
         .join(_mentions, _mentions.c.id == _tags.c.mention_id)
-        .where(_mentions.c.ours.is_(False), _mentions.c.sample.is_(sample))
+        .where(_counted, _mentions.c.sample.is_(sample))
         .order_by(_tags.c.mention_id.desc())
         .limit(limit)
     )
@@ -276,7 +281,7 @@ def recent(tx: Transaction, limit: int, *, sample: bool) -> list[Reading]:
 
 
 def _reading(row: Any) -> Reading:
-    return Reading(row.mention_id, row.model, row.sentiment, row.certainty, row.intent, row.intent_score)
+    return Reading(row.mention_id, row.model, row.sentiment, row.certainty, row.intent, row.intent_score, row.text_hash)
 
 
 def shown(tx: Transaction, mention_id: int) -> Shown | None:
@@ -317,7 +322,7 @@ def sources(tx: Transaction, mention_ids: Sequence[int]) -> dict[int, tuple[str,
 
 
 def taught(tx: Transaction) -> list[Taught]:
-    """Every judged text with what was said of it, sample data and our own posts left out."""
+    """Every judged text with what was said of it, without sample data, our own posts and likely spam."""
     edited = (
         select(_edits.c.id)
         .where(_edits.c.mention_id == _corrections.c.mention_id, _edits.c.replaced_at > _corrections.c.at)
@@ -328,7 +333,7 @@ def taught(tx: Transaction) -> list[Taught]:
         select(*_JUDGEMENT, _mentions.c.platform, _mentions.c.title, _mentions.c.text, edited)
         .join(_mentions, _mentions.c.id == _corrections.c.mention_id)
         .outerjoin(_effective, _effective.c.mention_id == _corrections.c.mention_id)
-        .where(_corrections.c.withdrawn_at.is_(None), _mentions.c.ours.is_(False), _mentions.c.sample.is_(False))
+        .where(_corrections.c.withdrawn_at.is_(None), _counted, _mentions.c.sample.is_(False))
         .order_by(_corrections.c.id)
     )
     return [
@@ -347,7 +352,7 @@ def has(tx: Transaction, *, sample: bool) -> bool:
         .select_from(
             select(_tags.c.mention_id)
             .join(_mentions, _mentions.c.id == _tags.c.mention_id)
-            .where(_mentions.c.sample.is_(sample), _mentions.c.ours.is_(False))
+            .where(_counted, _mentions.c.sample.is_(sample))
             .limit(1)
             .subquery()
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, case, func, or_, select, text
 
 from db import search
 from db.engine import Transaction
@@ -27,6 +27,7 @@ from db.tables import (
     Seen,
     Source,
     Tag,
+    ThemeMention,
     Topic,
     User,
 )
@@ -45,6 +46,7 @@ _accounts = table(PlatformAccount)
 _seen = table(Seen)
 _sources = table(Source)
 _tags = table(Tag)
+_theme_mentions = table(ThemeMention)
 _topics = table(Topic)
 _users = table(User)
 _earlier = _conversations.alias("earlier")
@@ -60,16 +62,19 @@ FEW = 1_000
 class Wanted:
     """Which conversations. Empty or None restricts nothing.
 
-    states: of the conversation. assignee: a user's id, or "nobody". Sentiments, intents, topics and source speak of the
-    newest mention; with `since`/`until` (UTC, half-open) of any mention posted in that time.
+    states: of the conversation. shelf: inbox (what is neither folded nor set aside), kept (what is not set aside),
+    set_aside. assignee: a user's id, or "nobody". Sentiments, intents, topics and source speak of the
+    newest mention; with `since`/`until` (UTC, half-open) of any mention posted in that time. A theme speaks of any.
     """
 
     states: tuple[str, ...] = ()
+    shelf: Literal["inbox", "kept", "set_aside"] = "kept"
     assignee: int | Literal["nobody"] | None = None
     sentiments: tuple[str, ...] = ()
     intents: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     source_id: int | None = None
+    theme_id: int | None = None
     since: datetime | None = None
     until: datetime | None = None
     search: search.Node | None = None
@@ -88,6 +93,8 @@ class Line:
     assignee_name: str | None
     due_at: datetime | None
     mention_count: int
+    shelf: str
+    copies: int
     latest_at: datetime
     sample: bool
     person_id: int | None
@@ -138,6 +145,8 @@ _LINES: Any = (
         _users.c.display_name,
         _conversations.c.due_at,
         _conversations.c.mention_count,
+        _conversations.c.shelf,
+        _conversations.c.copies,
         _conversations.c.latest_at,
         _conversations.c.sample,
         _conversations.c.person_id,
@@ -240,7 +249,7 @@ def _ids(tx: Transaction, wanted: Wanted, after: tuple[datetime, int] | None, li
 
 def _own_conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     """What the conversation's own row answers."""
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [_ON_SHELF[wanted.shelf]]
     if len(wanted.states) == 1:
         conditions.append(_conversations.c.state == wanted.states[0])
     elif wanted.states:
@@ -253,6 +262,14 @@ def _own_conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         conditions += _one_of(_conversations.c.sentiment, wanted.sentiments)
         conditions += _one_of(_conversations.c.intent, wanted.intents)
     return conditions
+
+
+# Written out, not bound: only so does SQLite know that the index of what is set aside will do.
+_ON_SHELF: dict[str, ColumnElement[bool]] = {
+    "inbox": text("conversations.shelf = ''"),  # type: ignore[dict-item]
+    "kept": text("conversations.shelf <> 'set_aside'"),  # type: ignore[dict-item]
+    "set_aside": text("conversations.shelf = 'set_aside'"),  # type: ignore[dict-item]
+}
 
 
 def _one_of(column: Any, values: Collection[str]) -> Iterable[ColumnElement[bool]]:
@@ -278,6 +295,8 @@ def _tests(tx: Transaction, wanted: Wanted) -> Iterable[_Test]:
             yield _latest_mention(_mention_topics, _mention_topics.c.topic.in_(wanted.topics))
         if wanted.source_id is not None:
             yield _latest_mention(_mention_sources, _mention_sources.c.source_id == wanted.source_id)
+        if wanted.theme_id is not None:
+            yield _any_mention(select(_mentions.c.conversation_id).where(_in_theme(wanted.theme_id)))
     if wanted.search is not None:
         found = search.matches(tx, wanted.search)
         yield _any_mention(select(_mentions.c.conversation_id).where(found, _mentions.c.ours.is_(False)))
@@ -303,7 +322,8 @@ def _latest_mention(tagged: Table, how: ColumnElement[bool]) -> _Test:
 
 def _said_in_time(wanted: Wanted) -> Select[Any]:
     """Conversations with a mention that passes every filter and was posted then: what a bar of a chart counts."""
-    query = select(_mentions.c.conversation_id).where(_mentions.c.ours.is_(False))
+    aside = wanted.shelf == "set_aside"
+    query = select(_mentions.c.conversation_id).where(_mentions.c.ours.is_(False), _mentions.c.set_aside.is_(aside))
     if wanted.since is not None:
         query = query.where(_mentions.c.posted_at >= wanted.since)
     if wanted.until is not None:
@@ -322,22 +342,30 @@ def _said_in_time(wanted: Wanted) -> Select[Any]:
             _mention_sources.c.mention_id == _mentions.c.id, _mention_sources.c.source_id == wanted.source_id
         )
         query = query.where(found.exists())
+    if wanted.theme_id is not None:
+        query = query.where(_in_theme(wanted.theme_id))
     return query
+
+
+def _in_theme(theme_id: int) -> ColumnElement[bool]:
+    return _mentions.c.id.in_(select(_theme_mentions.c.mention_id).where(_theme_mentions.c.theme_id == theme_id))
 
 
 def counts(tx: Transaction, user_id: int | None, bound: int) -> dict[str, int]:
     """How many conversations each view holds, counted up to `bound` and no further."""
     state, assignee = _conversations.c.state, _conversations.c.assignee_id
+    kept = _ON_SHELF["kept"]
     views: dict[str, list[ColumnElement[bool]]] = {
-        "needs_answer": [state == "open"],
-        "mine": [assignee == (user_id or 0), state.in_(("open", "waiting"))],
-        "waiting": [state == "waiting"],
-        "closed": [state == "closed"],
-        "all": [],
+        "needs_answer": [state == "open", _ON_SHELF["inbox"]],
+        "mine": [assignee == (user_id or 0), state.in_(("open", "waiting")), kept],
+        "waiting": [state == "waiting", kept],
+        "closed": [state == "closed", kept],
+        "all": [kept],
+        "set_aside": [_ON_SHELF["set_aside"]],
     }
     columns = [
         select(func.count())
-        .select_from(select(state).where(*conditions).limit(bound).subquery())
+        .select_from(select(_conversations.c.latest_at).where(*conditions).limit(bound).subquery())
         .scalar_subquery()
         .label(name)
         for name, conditions in views.items()

@@ -12,6 +12,8 @@ from sqlmodel import col, select
 from db.engine import Transaction
 from db.tables import Conversation, EffectiveTag, Mention, Reply, Rollup
 
+_COUNTED = col(Mention.set_aside).is_(False)
+
 NEEDS_ANSWER = ("question", "complaint")
 """Intents that ask for an answer: the share answered is counted over these."""
 
@@ -32,7 +34,7 @@ def people(tx: Transaction, first: date, last: date) -> int:
         select(func.count(distinct(col(Mention.identity_id))))
         .select_from(EffectiveTag)
         .join(Mention, col(Mention.id) == col(EffectiveTag.mention_id))
-        .where(col(EffectiveTag.day).between(first, last), col(Mention.ours).is_(False))
+        .where(col(EffectiveTag.day).between(first, last), col(Mention.ours).is_(False), _COUNTED)
     )
     return int(tx.session.exec(query).one())
 
@@ -46,7 +48,10 @@ def sources(tx: Transaction, first: date, last: date) -> int:
 
 
 def answered_by_day(tx: Transaction, first: date, last: date) -> pd.DataFrame:
-    """Columns day, asked, answered: conversations by the day of the question or complaint."""
+    """Columns day, asked, answered: conversations by the day of the question or complaint.
+
+    What is folded under another needs no answer of its own, and is not asked for here either.
+    """
     later_answer = case((col(Conversation.last_answered_at) >= col(Mention.posted_at), Conversation.id), else_=None)
     query = (
         select(
@@ -61,6 +66,8 @@ def answered_by_day(tx: Transaction, first: date, last: date) -> pd.DataFrame:
             col(EffectiveTag.day).between(first, last),
             col(EffectiveTag.intent).in_(NEEDS_ANSWER),
             col(Mention.ours).is_(False),
+            _COUNTED,
+            col(Conversation.shelf) != "copy",
         )
         .group_by(col(EffectiveTag.day))
         .order_by(col(EffectiveTag.day))
@@ -85,8 +92,10 @@ def has_sample(tx: Transaction) -> bool:
 
 
 def mentions(tx: Transaction) -> int:
-    """All mentions, tagged or not, ours left out."""
-    return int(tx.session.exec(select(func.count()).select_from(Mention).where(col(Mention.ours).is_(False))).one())
+    """All mentions, tagged or not; ours and what is set aside left out."""
+    return int(
+        tx.session.exec(select(func.count()).select_from(Mention).where(col(Mention.ours).is_(False), _COUNTED)).one()
+    )
 
 
 def untagged(tx: Transaction) -> int:

@@ -170,8 +170,11 @@ def _select(*columns: Any) -> Select[Any]:
 
 
 def mentions(tx: Transaction, wanted: Wanted, after: int, limit: int) -> list[MentionRow]:
-    """At most `limit` mentions with an id above `after`. Sample data and our own posts only where asked for."""
-    query = _mentions().where(col(Mention.id) > after).order_by(col(Mention.id)).limit(limit)
+    """At most `limit` mentions with an id above `after`. Sample data and our own posts only where asked for.
+
+    What is set aside is left out, as it is from every chart.
+    """
+    query = _mentions().where(col(Mention.id) > after, ~col(Mention.set_aside)).order_by(col(Mention.id)).limit(limit)
     for column, value in (
         (col(Mention.platform), wanted.platform),
         (col(Mention.conversation_id), wanted.conversation_id),
@@ -274,7 +277,10 @@ def _conversations() -> Select[Any]:
 def conversations(
     tx: Transaction, after: int, limit: int, *, platform: str | None, state: str | None, sample: bool
 ) -> list[ConversationRow]:
-    query = _conversations().where(col(Conversation.id) > after).order_by(col(Conversation.id)).limit(limit)
+    kept = col(Conversation.shelf) != "set_aside"
+    query = _conversations().where(col(Conversation.id) > after, kept).order_by(col(Conversation.id)).limit(limit)
+    if state == "open":  # it needs an answer; what is folded under another does not
+        query = query.where(col(Conversation.shelf) == "")
     if platform is not None:
         query = query.where(col(Conversation.platform) == platform)
     if state is not None:

@@ -157,14 +157,18 @@ def due(tx: Transaction, now: datetime, limit: int) -> list[int]:
 
 
 def due_for_recheck(tx: Transaction, now: datetime, limit: int) -> list[int]:
-    """Active sources whose mentions should be asked about now, that nobody holds, longest due first."""
-    query = select(_sources.c.id).where(*_may_run(now), _sources.c.recheck_at <= now)
+    """Sources whose mentions should be asked about now, that nobody holds, longest due first; paused ones, too."""
+    query = select(_sources.c.id).where(*_may_run(now, *RECHECKED), _sources.c.recheck_at <= now)
     return list(tx.connection.execute(query.order_by(_sources.c.recheck_at).limit(limit)).scalars())
 
 
-def _may_run(now: datetime) -> tuple[Any, ...]:
+RECHECKED = ("active", "paused")
+"""A pause stops reading. What was read before may still be deleted where it was said, and must then go here as well."""
+
+
+def _may_run(now: datetime, *states: str) -> tuple[Any, ...]:
     free = or_(_sources.c.lease_until.is_(None), _sources.c.lease_until < now)
-    return _sources.c.state == "active", _sources.c.sample.is_(False), free
+    return _sources.c.state.in_(states or ("active",)), _sources.c.sample.is_(False), free
 
 
 def claim(
@@ -172,7 +176,7 @@ def claim(
 ) -> SourceRow | None:
     """Takes a due source for this worker alone: raises its fence and leases it. None where there is nothing to take."""
     when = _sources.c.recheck_at if recheck else _sources.c.next_run_at
-    wanted = (_sources.c.id == source_id, *_may_run(now), when <= now)
+    wanted = (_sources.c.id == source_id, *_may_run(now, *(RECHECKED if recheck else ())), when <= now)
     found = tx.connection.execute(select(_sources.c.id).where(*wanted).with_for_update(skip_locked=True)).scalar()
     if found is None:
         return None

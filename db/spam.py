@@ -25,6 +25,7 @@ from db.tables import (
     Identity,
     Mention,
     Person,
+    Reply,
     SpamVerdict,
     User,
     Wording,
@@ -45,6 +46,8 @@ _wordings = table(Wording)
 _copies = table(Copy)
 _groups = table(CopyGroup)
 _verdicts = table(SpamVerdict)
+_replies = table(Reply)
+_answers = _mentions.alias("answers")
 
 _NOTHING: tuple[float, Sequence[str]] = (0.0, ())
 
@@ -132,14 +135,20 @@ def _judged_rows(mention_ids: Sequence[int]) -> Any:
 
 
 def _known(tx: Transaction, person_ids: Collection[int]) -> set[int]:
-    """Those whom we have answered, or about whom a colleague has written something down."""
+    """Those to whom we have answered something, or about whom a colleague has written something down."""
     if not person_ids:
         return set()
-    answered = select(_conversations.c.person_id).where(
-        _conversations.c.person_id.in_(person_ids), _conversations.c.last_answered_at.is_not(None)
+    theirs = (_mentions.c.identity_id == _identities.c.id, _identities.c.person_id.in_(person_ids))
+    below = and_(
+        _answers.c.conversation_id == _mentions.c.conversation_id, _answers.c.parent_id == _mentions.c.external_id
+    )
+    found = select(_identities.c.person_id).join(_mentions, theirs[0]).where(theirs[1])
+    collected = found.join(_answers, and_(below, _answers.c.ours.is_(True)))
+    sent = found.join(
+        _replies, and_(_replies.c.mention_id == _mentions.c.id, _replies.c.state.in_(("sent", "handed_off")))
     )
     noted = select(_people.c.id).where(_people.c.id.in_(person_ids), _people.c.memo != "")
-    return set(tx.connection.scalars(answered)) | set(tx.connection.scalars(noted))
+    return {id_ for query in (collected.distinct(), sent.distinct(), noted) for id_ in tx.connection.scalars(query)}
 
 
 def _decided_alike(tx: Transaction, group_ids: Collection[int]) -> dict[int, tuple[str, str]]:

@@ -277,8 +277,16 @@ class Conversation(SQLModel, table=True):
     __tablename__ = "conversations"
     __table_args__ = (
         UniqueConstraint("platform", "root_id"),
-        Index("ix_conversations_inbox", "state", "shelf", "latest_at", "id"),
+        Index("ix_conversations_inbox", "state", "latest_at", "id", "shelf"),
         Index("ix_conversations_latest", "latest_at", "id"),
+        Index(
+            "ix_conversations_set_aside",
+            "latest_at",
+            "id",
+            "shelf",
+            sqlite_where=text("shelf = 'set_aside'"),
+            postgresql_where=text("shelf = 'set_aside'"),
+        ),
         Index("ix_conversations_assignee", "assignee_id", "state", "latest_at", "id"),
         Index("ix_conversations_sentiment", "sentiment", "latest_at", "id"),
         Index("ix_conversations_intent", "intent", "latest_at", "id"),

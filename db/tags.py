@@ -116,6 +116,26 @@ def release(tx: Transaction, claimed: Sequence[Untagged]) -> None:
     )
 
 
+def ask_again(tx: Transaction, after: int, limit: int) -> list[int]:
+    """Asks for the next mentions with a greater id that have tags to be tagged anew; their ids, ascending.
+
+    Until then the old tags are shown and counted.
+    """
+    query = (
+        select(_mentions.c.id)
+        .join(_tags, _tags.c.mention_id == _mentions.c.id)
+        .where(_mentions.c.id > after, _mentions.c.tagged_at.is_not(None))
+        .order_by(_mentions.c.id)
+        .limit(limit)
+    )
+    ids = list(tx.connection.execute(query).scalars())
+    for some in chunks(ids):
+        tx.connection.execute(
+            update(_mentions).where(_mentions.c.id.in_(some)).values(tagged_at=None, lease_until=None, fence=0)
+        )
+    return ids
+
+
 def waiting(tx: Transaction) -> int:
     """How many mentions have no tags yet."""
     return tx.connection.execute(select(func.count()).where(_mentions.c.tagged_at.is_(None))).scalar_one()

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from db.engine import Transaction
-from db.sql import added, advisory_lock, chunks, insert_many, table
+from db.sql import added, advisory_lock, chunks, insert_many, one_at_a_time, table
 from db.tables import (
     Conversation,
     EffectiveTag,
@@ -151,6 +151,14 @@ def tagged_since(tx: Transaction, mention_id: int, most: int) -> int:
     return tx.connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
+def still_reading(tx: Transaction) -> bool:
+    """Whether a mention waits for the model."""
+    return (
+        tx.connection.execute(select(_mentions.c.id).where(_mentions.c.tagged_at.is_(None)).limit(1)).first()
+        is not None
+    )
+
+
 def begin(tx: Transaction, now: datetime, lease: timedelta, newest: int) -> int | None:
     """Takes the one search that may run; None while another has it. Returns the run's id."""
     advisory_lock(tx, "themes")
@@ -255,6 +263,7 @@ def place(tx: Transaction, placed: Mapping[int, Sequence[Member]], looked_at: Co
     A mention leaves the theme it was in. What a theme that was found again held and holds no more, of what was looked
     at, leaves it; one that was not found again keeps what no other took. Mentions deleted meanwhile are left out.
     """
+    one_at_a_time(tx)
     wanted = {one.mention_id for found in placed.values() for one in found}
     for some in chunks(sorted(wanted)):
         tx.connection.execute(delete(_members).where(_members.c.mention_id.in_(some)))
@@ -279,9 +288,7 @@ def place(tx: Transaction, placed: Mapping[int, Sequence[Member]], looked_at: Co
 def _still_there(tx: Transaction, mention_ids: Sequence[int]) -> set[int]:
     found: set[int] = set()
     for some in chunks(mention_ids):
-        # Locked on PostgreSQL, so that none of them is deleted before their rows here are in.
-        query = select(_mentions.c.id).where(_mentions.c.id.in_(some)).with_for_update(read=True, key_share=True)
-        found.update(tx.connection.execute(query).scalars())
+        found.update(tx.connection.execute(select(_mentions.c.id).where(_mentions.c.id.in_(some))).scalars())
     return found
 
 

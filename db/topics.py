@@ -16,6 +16,8 @@ from db.tables import Correction, Mention, MentionTopic, Rollup, Taxonomy, Topic
 
 KEPT = 30
 """Taxonomies of the past that are kept."""
+LEARNED_FROM = 5_000
+"""Corrections that are looked at for examples, the newest."""
 
 _topics = table(Topic)
 _taxonomies = table(Taxonomy)
@@ -209,6 +211,7 @@ def taught(tx: Transaction, names: Collection[str], platforms: Collection[str], 
             _mentions.c.platform.in_(sorted(platforms)),
         )
         .order_by(_corrections.c.id.desc())
+        .limit(LEARNED_FROM)
     )
     found = {name: Taught() for name in names}
     rows = tx.connection.execute(query)

@@ -12,7 +12,7 @@ from db import replies as reply_rows
 from db import workspace as workspace_rows
 from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
-from dialogue import answering, inbox, people, platforms, replies
+from dialogue import answering, folding, inbox, people, platforms, replies, spam
 from dialogue.context import Actor, Context, Missing, Role, require
 from dialogue.people import HistoryLine as HistoryLine
 from dialogue.people import PersonPanel as PersonPanel
@@ -95,6 +95,14 @@ class ConversationView:
     present: tuple[str, ...]
     feedback: tuple[tuple[int, str, str], ...]
     sample: bool
+    copies: int = 0
+    """How many others say the same elsewhere."""
+    folded_under: int | None = None
+    """The conversation in which the same was said first; this one needs no answer of its own."""
+    folded: tuple[int, ...] = ()
+    """The mentions here that are copies."""
+    aside: str = ""
+    """Why it is set aside, in words."""
 
 
 def open_(ctx: Context, actor: Actor, conversation_id: int) -> ConversationView:
@@ -107,6 +115,7 @@ def open_(ctx: Context, actor: Actor, conversation_id: int) -> ConversationView:
         platform = platforms.of(conversation.platform)
         items = _items(tx, thread, reply_rows.of_conversation(tx, conversation_id))
         author = _name(latest) if latest else ""
+        originals = folding.originals(tx, conversation.shelf, [one.id for one in thread if not one.ours])
         return ConversationView(
             id=conversation.id,
             version=conversation.version,
@@ -123,6 +132,10 @@ def open_(ctx: Context, actor: Actor, conversation_id: int) -> ConversationView:
             present=tuple(rows.others_present(tx, actor.user_id, conversation_id, ctx.clock() - PRESENT_FOR)),
             feedback=tuple(rows.feedback_of(tx, conversation_id)),
             sample=conversation.sample,
+            copies=conversation.copies,
+            folded_under=next(iter(originals.values()), None),
+            folded=tuple(originals),
+            aside=spam.reason(tx, conversation.shelf, conversation.latest_mention_id),
         )
 
 

@@ -83,6 +83,12 @@ def _text(words: Words) -> str:
     return headed(words.title, words.text)
 
 
+def originals(tx: Transaction, shelf: str, mention_ids: Sequence[int]) -> dict[int, int]:
+    """For the mentions of a folded conversation the conversations in which the same was said first."""
+    places = rows.places(tx, mention_ids) if shelf == "copy" else {}
+    return {id_: one.original_conversation_id for id_, one in places.items() if one.original_id != id_}
+
+
 # For people -----------------------------------------------------------------------------------------------------------
 
 

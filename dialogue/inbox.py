@@ -15,15 +15,16 @@ from analysis.base import KNOWN_LANGUAGES, Intent, Sentiment
 from db import conversations as rows
 from db import gold, tags
 from db import inbox as lists
+from db import spam as spam_rows
 from db import workspace as workspace_rows
 from db.engine import Transaction
-from dialogue import audit, platforms, search
+from dialogue import audit, platforms, search, spam
 from dialogue.context import UNDO_FOR, Actor, Context, DialogueError, Missing, Role, require
 from dialogue.search import SearchError as SearchError
 from dialogue.text import as_id, counted, ordinal, shortened
 from listeners.base import clean
 
-VIEWS = ("needs_answer", "mine", "waiting", "closed", "all")
+VIEWS = ("needs_answer", "mine", "waiting", "closed", "all", "set_aside")
 STATES = ("open", "waiting", "closed")
 COUNTED = 10_000
 """`counts` counts no further: this many means this many or more."""
@@ -39,7 +40,9 @@ _VIEW_STATES: Mapping[str, tuple[str, ...]] = {
     "waiting": ("waiting",),
     "closed": ("closed",),
     "all": (),
+    "set_aside": (),
 }
+_VIEW_SHELVES: Mapping[str, Literal["inbox", "set_aside"]] = {"needs_answer": "inbox", "set_aside": "set_aside"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Filters:
     intent: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     source_id: int | None = None
+    theme_id: int | None = None
     state: str | None = None
     assignee: int | Literal["me", "nobody"] | None = None
     day: tuple[date, date] | None = None
@@ -62,7 +66,8 @@ class Card:
     """One conversation of the list, spoken of by its newest mention. `text` is plain and at most 400 characters.
 
     uncertain: the model was in doubt about the sentiment, or does not know the language, and nobody has corrected it.
-    corrected: fields people set.
+    corrected: fields people set. copies: how many others say the same elsewhere. folded: it says the same as another.
+    aside: why it is set aside, in words.
     """
 
     conversation_id: int
@@ -94,6 +99,9 @@ class Card:
     sample: bool
     uncertain: bool
     corrected: tuple[str, ...]
+    copies: int = 0
+    folded: bool = False
+    aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +309,13 @@ def _wanted(tx: Transaction, actor: Actor, filters: Filters) -> lists.Wanted:
     since, until = _bounds(filters.day, workspace_rows.read(tx).time_zone) if filters.day else (None, None)
     return lists.Wanted(
         states=states,
+        shelf=_VIEW_SHELVES.get(filters.view, "kept"),
         assignee=assignee,
         sentiments=tuple(map(clean, filters.sentiment)),
         intents=tuple(map(clean, filters.intent)),
         topics=tuple(map(clean, filters.topics)),
         source_id=None if filters.source_id is None else as_id(filters.source_id),
+        theme_id=None if filters.theme_id is None else as_id(filters.theme_id),
         since=since,
         until=until,
         search=search.parse(filters.search),
@@ -331,6 +341,7 @@ def _cards(tx: Transaction, lines: Sequence[lists.Line]) -> tuple[Card, ...]:
     before = lists.before(tx, [line.conversation_id for line in lines])
     wishes = lists.wishes(tx, [line.person_id for line in lines if line.person_id is not None])
     connected = lists.platforms_with_account(tx)
+    aside = spam_rows.verdicts(tx, [line.mention_id for line in lines if line.mention_id and line.shelf == "set_aside"])
     return tuple(
         _card(
             line,
@@ -338,6 +349,7 @@ def _cards(tx: Transaction, lines: Sequence[lists.Line]) -> tuple[Card, ...]:
             corrected.get(line.mention_id or 0, ()),
             _memory(line.memo, before.get(line.conversation_id), wishes.get(line.person_id or 0, ())),
             connected,
+            spam.words(aside[line.mention_id]) if line.mention_id in aside else "",
         )
         for line in lines
     )
@@ -354,6 +366,7 @@ def _card(
     corrected: tuple[str, ...],
     memory: str | None,
     connected: Collection[str],
+    aside: str,
 ) -> Card:
     platform = platforms.of(line.platform)
     answerable, note = platforms.answering(platform, connected=line.platform in connected, sample=line.sample)
@@ -389,6 +402,9 @@ def _card(
         sample=line.sample,
         uncertain=uncertain,
         corrected=corrected,
+        copies=line.copies,
+        folded=line.shelf == "copy",
+        aside=aside,
     )
 
 

@@ -90,7 +90,8 @@ def opened(taxonomy: Sequence[Topic], *, keep: bool = False) -> tuple[Analyser, 
 
 def read_by(analyser: Analyser, seen: Sequence[Embedded]) -> list[Embedded]:
     """Those of these mentions whose embedding this analyser made."""
-    return [one for one in seen if one.model.startswith(f"{analyser.model}{understanding.UNDER}")]
+    maker = understanding.embedder(analyser.model)
+    return [one for one in seen if understanding.embedder(one.model) == maker]
 
 
 def _scored(analyser: Analyser, seen: Sequence[Embedded]) -> list[Scored | None]:
@@ -210,7 +211,8 @@ def _one_batch(tx: Transaction, state: dict[str, Any], analyser: Analyser, model
     seen = tags.embedded(tx, BATCH, state["left"], everything=True)
     changed: list[tuple[int, Scored, str]] = []
     for one, scored in zip(seen, _scored(analyser, seen), strict=True):
-        found, by = (_carried(one, state["renamed"]), one.model) if scored is None else (scored, model)
+        carried = (_carried(one, state["renamed"]), one.model)
+        found, by = carried if scored is None else (scored, understanding.renamed(one.model, model))
         # A correction may name a topic that has come back, or gone.
         if found != one.topics or (one.corrected is not None and set(one.corrected) != set(one.shown)):
             changed.append((one.id, found, by))

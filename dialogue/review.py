@@ -96,12 +96,17 @@ def queue(
         read = gold.recent(tx, RECENT, sample=sample)
         version = gold.version(read[0].model) if read else ""
         known = gold.judged_fields(tx, min((one.mention_id for one in read), default=0))
-    passed = set(without)
-    waiting: list[tuple[float, int]] = []
+    read = [one for one in read if gold.version(one.model) == version]
+    left = {one.mention_id: [f for f in FIELDS if (one.mention_id, f, version) not in known] for one in read}
+    passed = set(without) | {mention_id for mention_id, fields in left.items() if not fields}
+    texts = {one.text_hash for one in read if one.mention_id in passed}
+    waiting = []
     for one in read:
-        open_fields = [field for field in FIELDS if (one.mention_id, field, version) not in known]
-        if open_fields and one.mention_id not in passed and gold.version(one.model) == version:
-            waiting.append((_place(one, how, version, open_fields), -one.mention_id))
+        # A text that many share is asked about once, but for the sample, which is of mentions: there each one counts.
+        if one.mention_id in passed or (how == LEAST_CERTAIN and one.text_hash in texts):
+            continue
+        texts.add(one.text_hash)
+        waiting.append((_place(one, how, version, left[one.mention_id]), -one.mention_id))
     return tuple(-newest for _, newest in sorted(waiting)[:limit])
 
 

@@ -206,7 +206,7 @@ def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
     if row.sample:
         return "paused", "Sample data: nothing is asked."
     if row.state == "paused":
-        return "paused", "Paused: nothing is asked until somebody goes on."
+        return "paused", "Paused: nothing new is read until somebody goes on; what is deleted there still goes here."
     if row.last_error_kind == "terminal":
         return "problem", row.last_error
     if row.last_error_kind == "crash":
@@ -359,7 +359,7 @@ def _label(label: str, otherwise: str) -> str:
 
 
 def pause(ctx: Context, actor: Actor, source_id: int) -> None:
-    """Asks nothing until `resume`; a page that is being read now is not stored any more."""
+    """Reads nothing until `resume`; a page that is being read now is not stored any more. Deletions still count."""
     _change(ctx, actor, source_id, "paused", state="paused", lease_until=None, raise_fence=True)
 
 

@@ -64,6 +64,14 @@ def words(verdict: VerdictRow) -> str:
     return f"Likely spam: {'; '.join(verdict.reasons)}."
 
 
+def reason(tx: Transaction, shelf: str, mention_id: int | None) -> str:
+    """Why a conversation whose newest mention this is lies aside; "" when it does not."""
+    if shelf != "set_aside" or mention_id is None:
+        return ""
+    verdict = rows.verdicts(tx, [mention_id]).get(mention_id)
+    return words(verdict) if verdict else ""
+
+
 # For people -----------------------------------------------------------------------------------------------------------
 
 

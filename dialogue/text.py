@@ -26,7 +26,7 @@ def shortened(text: str, characters: int) -> str:
 
 def headed(title: str | None, text: str) -> str:
     """A title and its text in one line of words: 'Title: text', or 'Title? text' where the title ends by itself."""
-    if not title:
-        return text
+    if not title or not text:
+        return title or text
     ends = title.rstrip().rstrip("\"'”’»)")[-1:] in tuple(".!?…:;。！？")
     return f"{title} {text}" if ends else f"{title}: {text}"

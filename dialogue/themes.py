@@ -141,10 +141,11 @@ def due(ctx: Context) -> bool:
             return False
         enough = max(FIRST, round(MUCH_NEW * done.mentions)) if done is not None else FIRST
         fresh = rows.tagged_since(tx, done.newest_mention_id if done is not None else 0, enough)
+        reading = rows.still_reading(tx)
     if done is not None and now - done.started_at >= EVERY:
         return fresh > 0
     # While the model still reads, half of the themes would be found now and the other half in five minutes.
-    return fresh >= enough and not understanding.waiting(ctx)
+    return fresh >= enough and not reading
 
 
 def find(ctx: Context) -> bool:

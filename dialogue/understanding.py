@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from analysis.base import Analyser, HubModel, Rereads, Tags, Topic
+from analysis.base import BESIDE, Analyser, HubModel, Rereads, Tags, Topic
 from db import rollups, tags, topics, workspace
 from db.engine import Transaction
 from db.tags import TagValues, Untagged
@@ -91,8 +91,7 @@ def _read(ctx: Context, held: Sequence[Untagged], analyser: Analyser, model: str
     by_length = sorted(unread, key=lambda hash_: len(unread[hash_]))
     said = analyser.tags([unread[hash_] for hash_ in by_length])
     # A checkpoint of the hub may come or fail in the middle: the name of each tag is that of what made it.
-    version = model.rpartition(UNDER)[2]
-    known.update(zip(by_length, (_values(one, f"{one.model}{UNDER}{version}") for one in said), strict=True))
+    known.update(zip(by_length, (_values(one, renamed(one.model, model)) for one in said), strict=True))
     return [(one, known[one.text_hash]) for one in held]
 
 
@@ -187,6 +186,16 @@ def analyser_for(taxonomy: Sequence[Topic], *, keep: bool = True) -> tuple[Analy
 
 UNDER = " topics "
 """Between the model's name and the version of the taxonomy, in the name that tags are stored under."""
+
+
+def embedder(model: str) -> str:
+    """What made the embedding of tags that are stored under this name: a checkpoint beside it makes none."""
+    return model.partition(UNDER)[0].partition(BESIDE)[0]
+
+
+def renamed(model: str, like: str) -> str:
+    """The name of the same tags under the topics that `like` is under."""
+    return model.partition(UNDER)[0] + UNDER + like.rpartition(UNDER)[2]
 
 
 def version_of(taxonomy: Sequence[Topic]) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dialogue import conversations, feedback, inbox, people, replies
 from dialogue.context import Actor, Context, DialogueError, Missing, Role
-from pages.parts import context, look, notices, state, tags, text
+from pages.parts import aside, context, copies, look, notices, state, tags, text
 
 BEAT_SECONDS = 4
 """How often an open conversation asks for news; every second while a reply is on its way."""
@@ -131,6 +131,16 @@ def show_actions(view: conversations.ConversationView, facets: inbox.Facets) -> 
             on_change=_assign,
             args=(view.id,),
         )
+        if not view.aside:
+            st.button(
+                "",
+                icon=aside.ICON,
+                type="tertiary",
+                key="set_aside",
+                help="Set aside as spam: out of the inbox and of every count, never deleted",
+                on_click=aside.set_aside,
+                args=([view.id],),
+            )
         if view.state == "closed":
             st.button("Reopen", icon=":material/replay:", key="reopen", on_click=_set_state, args=(view.id, True))
         else:
@@ -153,6 +163,27 @@ def _set_state(conversation_id: int, reopen: bool) -> None:
         change = inbox.reopen if reopen else inbox.close
         undo_id = change(context.ctx(), context.actor(), [conversation_id])
         state.tell("Reopened." if reopen else "Closed.", undo_id=undo_id)
+
+
+def show_place(view: conversations.ConversationView, now: datetime) -> None:
+    """Where it lies when not in the inbox, why, and the way back; and who else said the same."""
+    if not (view.aside or view.folded_under or view.copies):
+        return
+    with st.container(border=True, key="place", gap="xsmall"):
+        if view.aside:
+            st.markdown(f"{aside.ICON} **Set aside.** {text.plain(view.aside, 400)} It is in no count.")
+            if context.may(Role.RESPONDER):
+                st.button(
+                    "Not spam", icon=":material/undo:", key="not_spam", on_click=aside.bring_back, args=([view.id],)
+                )
+        elif view.folded_under:
+            st.markdown(f"{copies.ICON} **A copy.** Somebody said the same before; this needs no answer of its own.")
+            with st.container(horizontal=True, key="place-does", gap="xsmall"):
+                st.button("Go to the first", key="first_said", on_click=_go, args=(view.folded_under,))
+                if context.may(Role.RESPONDER):
+                    st.button("Not a copy", key="unfold", type="tertiary", on_click=copies.unfold, args=(view.folded,))
+        else:
+            copies.show_popover(view.id, view.copies, now, "going_to")
 
 
 # Thread ---------------------------------------------------------------------------------------------------------------
@@ -772,6 +803,7 @@ def main() -> None:
         facets, now, reader = load_facets(context.scope(person), context.ctx()), context.now(), context.reader_zone()
         notices.show()
         show_head(view, person, facets, now)
+        show_place(view, now)
         thread, beside = st.columns([0.64, 0.36], gap="medium")
         with thread:
             beat(view)

@@ -8,18 +8,26 @@ from datetime import date, datetime
 
 import streamlit as st
 
-from dialogue import inbox, replies
+from dialogue import inbox, replies, themes
 from dialogue.context import Actor, Context, Role
 from dialogue.text import headed
-from pages.parts import context, look, notices, state, tags, text
+from pages.parts import aside, context, copies, look, notices, state, tags, text
 
-VIEW_WORDS = {"needs_answer": "Needs an answer", "mine": "Mine", "waiting": "Waiting", "closed": "Closed", "all": "All"}
+VIEW_WORDS = {
+    "needs_answer": "Needs an answer",
+    "mine": "Mine",
+    "waiting": "Waiting",
+    "closed": "Closed",
+    "all": "All",
+    "set_aside": "Set aside",
+}
 EMPTY = {
     "needs_answer": "Nothing needs an answer. New mentions appear here by themselves; connect more under **Sources**.",
     "mine": "Nothing is assigned to you. Tick conversations under **Needs an answer** and choose *Assign*.",
     "waiting": "Nobody was answered yet. What you have answered waits here until they speak again.",
     "closed": "Nothing has been closed yet.",
     "all": "Nothing has been collected yet. Connect a source under **Sources**, or load sample data on **Summary**.",
+    "set_aside": "Nothing is set aside. Likely spam is kept here, out of every count, until you say otherwise.",
 }
 NOBODY_FOUND = "No conversation matches these filters. Take one away, or clear them all."
 NOBODY_FOUND_HERE = f"{NOBODY_FOUND} Other conversations may match under *All*."
@@ -36,6 +44,8 @@ class Model:
     page: inbox.InboxPage
     problem: str
     to_approve: tuple[replies.ReplyView, ...]
+    theme: str | None = None
+    """The name of the theme that is filtered by."""
 
 
 # Loaders: never draw --------------------------------------------------------------------------------------------------
@@ -50,7 +60,8 @@ def load(person: Actor, filters: inbox.Filters, after: str | None) -> Model:
     except inbox.SearchError as error:
         problem = str(error)
     to_approve = replies.awaiting(ctx, person) if person.role >= Role.APPROVER else ()
-    return Model(filters, load_counts(scope, ctx, person), load_facets(scope, ctx), page, problem, to_approve)
+    theme = themes.name_of(ctx, filters.theme_id) if filters.theme_id is not None else None
+    return Model(filters, load_counts(scope, ctx, person), load_facets(scope, ctx), page, problem, to_approve, theme)
 
 
 @st.cache_data(ttl=60, max_entries=200, show_spinner=False)
@@ -155,6 +166,15 @@ def show_filters(model: Model) -> None:
                 on_click=state.change_filters,
                 kwargs={"day": None},
             )
+        if chosen.theme_id is not None:
+            st.button(
+                text.plain(model.theme or "A theme that is gone", 40),
+                icon=":material/close:",
+                key="clear_theme",
+                help="Show what is in no theme, too",
+                on_click=state.change_filters,
+                kwargs={"theme_id": None},
+            )
         if filtered(chosen):
             st.button(
                 "Clear",
@@ -225,7 +245,7 @@ def show_cards(model: Model, person: Actor) -> None:
     ids = tuple(card.conversation_id for card in cards)
     if person.role >= Role.RESPONDER:
         show_bulk(ids, model)
-    if model.filters.day:
+    if model.filters.day or model.filters.theme_id is not None:
         st.caption("A conversation is listed when anything said then matches; its card shows what was said last.")
     now = context.now()
     with st.container(key="cards"):
@@ -253,6 +273,11 @@ def show_bulk(ids: tuple[int, ...], model: Model) -> None:
         if not chosen:
             look.sample_banner(any(card.sample for card in model.page.cards))
             return
+        if model.filters.view == "set_aside":
+            st.button(
+                "Not spam", icon=":material/undo:", key="bulk_not_spam", on_click=aside.bring_back, args=(chosen,)
+            )
+            return
         st.button(f"Close {len(chosen)}", icon=":material/done_all:", key="bulk_close", on_click=_close, args=(chosen,))
         if any(card.state == "closed" for card in model.page.cards if card.conversation_id in chosen):
             st.button("Reopen", icon=":material/replay:", key="bulk_reopen", on_click=_reopen, args=(chosen,))
@@ -272,6 +297,15 @@ def show_bulk(ids: tuple[int, ...], model: Model) -> None:
             key="bulk_unread",
             type="tertiary",
             on_click=_mark_unread,
+            args=(chosen,),
+        )
+        st.button(
+            "Set aside",
+            icon=aside.ICON,
+            key="bulk_set_aside",
+            type="tertiary",
+            help="As spam: out of the inbox and of every count, never deleted",
+            on_click=aside.set_aside,
             args=(chosen,),
         )
 
@@ -322,8 +356,17 @@ def show_card(
         with st.container(key=f"said-{one}"):
             st.markdown(card_line(card, now))
             st.text(text.shorten(" ".join(text.tidy(headed(card.title, card.text)).split()), 400))
+            if card.aside:
+                st.markdown(look.small(card.aside))
         with st.container(key=f"does-{one}", horizontal=True, width="content", vertical_alignment="center"):
             tags.correct(card.mention_id, card.sentiment, card.intent, card.topics, card.corrected, topics)
+            if card.aside and person.role >= Role.RESPONDER:
+                st.button(
+                    "Not spam", key=f"not_spam_{one}", icon=":material/undo:", on_click=aside.bring_back, args=([one],)
+                )
+                return
+            if card.copies:
+                copies.show_popover(one, card.copies, now, "conversation_now")
             answers = card.answerable and person.role >= Role.RESPONDER and card.state != "closed"
             st.button(
                 "Answer" if answers else "Open",
@@ -368,6 +411,8 @@ def card_badges(card: inbox.Card, now: datetime) -> list[str]:
         found.append(look.badge("hand-off", "gray", ":material/open_in_new:"))
     if card.uncertain:
         found.append(look.badge("tags uncertain", "gray", ":material/help:"))
+    if card.folded:
+        found.append(look.badge("copy", "gray", copies.ICON))
     if card.sample:
         found.append(look.badge("sample", "gray", ":material/science:"))
     return found

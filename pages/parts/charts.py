@@ -81,6 +81,29 @@ def spark(values: tuple[int, ...], colour: str) -> alt.Chart:
     )
 
 
+def small_days(frame: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
+    """Small stacked bars, one a day, without an axis but the first day and the last. `frame`: day, sentiment, count."""
+    data = frame.assign(
+        iso=[day.isoformat() for day in frame["day"]],
+        order=frame["sentiment"].map(ORDER.index),
+        label=[f"{day:%A}, {day.day} {day:%B}" for day in frame["day"]],
+    ).drop(columns="day")
+    ends = [data["iso"].min(), data["iso"].max()]
+    most = max(4, int(data.groupby("iso")["count"].sum().max()))
+    return (
+        alt.Chart(data)
+        .mark_bar()
+        .encode(
+            x=alt.X("iso:O", title=None, axis=_day_axis(ends), scale=alt.Scale(paddingInner=0.22)),
+            y=alt.Y("count:Q", axis=None, scale=alt.Scale(domain=[0, most])),
+            color=_colour(colours),
+            order=alt.Order("order:Q"),
+            tooltip=[alt.Tooltip("label:N", title="Day"), _mood(), _count()],
+        )
+        .properties(height=86, padding={"left": 0, "right": 0, "top": 4, "bottom": 0})
+    )
+
+
 def picked(event: Any) -> dict[str, str]:
     """The fields of the bar that was clicked, empty when none is."""
     points = (getattr(event, "selection", None) or {}).get(PICK) or []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dialogue import feedback, health, inbox, requests
+from dialogue import feedback, folding, health, inbox, requests, spam, themes
 from pages.parts import context, look, state, text
 
 
@@ -46,7 +46,16 @@ def _undo(told: state.Notice) -> None:
             feedback.undo_delete(context.ctx(), context.actor(), told.undo_id)
             state.tell("It stands on the board again.")
             return
-        restored = inbox.undo(context.ctx(), context.actor(), told.undo_id)
+        if told.undo_of == "themes":
+            name = themes.undo_dismiss(context.ctx(), context.actor(), told.undo_id)
+            state.tell(f"“{text.shorten(name, 60)}” is back.")
+            return
+        if told.undo_of == "copies":
+            folding.undo(context.ctx(), context.actor(), told.undo_id)
+            state.tell("Taken back: where it is a copy, it is folded again.")
+            return
+        change = spam.undo if told.undo_of == "aside" else inbox.undo
+        restored = change(context.ctx(), context.actor(), told.undo_id)
         kept = "Nothing taken back: somebody has changed it since."
         state.tell(f"Taken back: {text.counted(restored, 'conversation')}." if restored else kept)
 

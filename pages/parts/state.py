@@ -81,6 +81,7 @@ def filters() -> Filters:
         intent=_known(read.get_all("intent"), INTENTS),
         topics=tuple(dict.fromkeys(name[:100] for name in read.get_all("topic") if name))[:20],
         source_id=_whole(read.get("source")),
+        theme_id=_whole(read.get("theme")),
         state=read.get("state") if read.get("state") in ("open", "waiting", "closed") else None,
         assignee=_assignee(read.get("assignee")),
         day=_days(read.get("from"), read.get("to")),
@@ -99,6 +100,8 @@ def filters_as_query(chosen: Filters) -> dict[str, str | list[str]]:
             query[name] = list(values)
     if chosen.source_id is not None:
         query["source"] = str(chosen.source_id)
+    if chosen.theme_id is not None:
+        query["theme"] = str(chosen.theme_id)
     if chosen.state:
         query["state"] = chosen.state
     if chosen.assignee is not None:

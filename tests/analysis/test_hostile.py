@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -24,7 +25,7 @@ from analysis.text import MAX_CHARACTERS, clean, mask, spell_emoji
 from tests.hostile import HOSTILE
 
 ROOT = Path(__file__).parents[2]
-CATEGORIES = (
+CATEGORIES: tuple[Any, ...] = (
     "Cc", "Cf", "Cn", "Co", "Cs", "Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Me", "Mn", "Nd", "Nl", "No", "Pc", "Pd", "Pe",
     "Pf", "Pi", "Po", "Ps", "Sc", "Sk", "Sm", "So", "Zl", "Zp", "Zs",
 )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dialogue import housekeeping, privacy, workspace
+from dialogue import housekeeping, privacy, sources, workspace
 from dialogue.collecting import collect
 from dialogue.context import SYSTEM, Context
 from dialogue.privacy import recheck
@@ -48,6 +48,19 @@ def test_what_is_gone_there_is_gone_here_after_one_interval(
     assert privacy.due(any_ctx) == []
     clock.forward(hours=1)
     assert recheck(any_ctx, source_id) == 0
+
+
+def test_a_pause_stops_reading_and_not_the_duty_to_forget(
+    any_ctx: Context, source_id: int, forum: FakePlatform, clock: Clock
+) -> None:
+    sources.pause(any_ctx, SYSTEM, source_id)
+    forum.deletes("p2")
+    forum.posts(1)
+    clock.forward(hours=1)
+    assert privacy.due(any_ctx) == [source_id]
+    assert recheck(any_ctx, source_id) == 1
+    assert collect(any_ctx, source_id) is None
+    assert _left(any_ctx) == ["p1", "p3"]
 
 
 @pytest.mark.parametrize("deleted_after", [1, 14, 16, 59])

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dialogue import inbox, review
+from dialogue import accuracy, inbox, review
 from dialogue.accuracy import draw
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Role
 from dialogue.review import LEAST_CERTAIN, RANDOM
@@ -77,6 +77,25 @@ def test_what_is_not_asked_about(any_ctx: Context, bo: Actor) -> None:
     assert made_up not in review.queue(any_ctx, bo, RANDOM)
     assert review.queue(any_ctx, bo, RANDOM, sample=True) == (made_up,)
     assert one not in review.queue(any_ctx, bo, RANDOM, without=[one])
+
+
+def test_a_text_that_many_share_is_asked_about_once_but_for_the_sample(any_ctx: Context, bo: Actor) -> None:
+    ids = reads(any_ctx, count=5, text_of="The very same words")
+    assert review.queue(any_ctx, bo, LEAST_CERTAIN) == (ids[-1],)
+    assert set(review.queue(any_ctx, bo, RANDOM)) == set(ids)
+    review.confirm(any_ctx, bo, ids[2], BOTH, LEAST_CERTAIN)
+    assert review.queue(any_ctx, bo, LEAST_CERTAIN) == ()
+
+
+def test_likely_spam_is_neither_asked_about_nor_counted(any_ctx: Context, bo: Actor) -> None:
+    spam, fine = reads(any_ctx, count=2)
+    for mention in (spam, fine):
+        review.confirm(any_ctx, bo, mention, BOTH, RANDOM)
+    with any_ctx.database.transaction() as tx:
+        tx.connection.exec_driver_sql(f"UPDATE mentions SET set_aside = true WHERE id = {spam}")
+    assert accuracy.figures(any_ctx, bo).figures[0].judged == 1
+    read_again(any_ctx, "positive", "m2")
+    assert review.queue(any_ctx, bo, RANDOM) == (fine,)
 
 
 def test_a_new_version_is_judged_anew(any_ctx: Context, bo: Actor) -> None:

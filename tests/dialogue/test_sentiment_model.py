@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from analysis.base import Intent, IntentScore, Sentiment, SentimentScores, Tags
-from db import tags, workers
+from db import rollups, tags, workers
 from db.engine import Transaction
-from dialogue import health, start, understanding
-from dialogue.context import Context
+from dialogue import health, rereading, start, understanding
+from dialogue.context import Actor, Context, NotAllowed, Role
 from settings import Settings
 from tests.analysis.checkpoints import checkpoint, needs_torch
-from tests.conftest import Clock
-from tests.worlds import look, post, store
+from tests.conftest import Clock, as_role
+from tests.worlds import look, post, said, store, tag
 
 ROOT = Path(__file__).parents[2]
 KEY = "k" * 40
@@ -49,7 +49,7 @@ def read_by_a_worker(ctx: Context, texts: Sequence[str], until: Callable[[], boo
         stdout=output, stderr=output,
     ) as worker:  # fmt: skip
         try:
-            deadline = time.monotonic() + 100
+            deadline = time.monotonic() + 250
             while not until():
                 assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-3_000:]
                 assert worker.poll() is None, log.read_text("utf-8", "replace")[-3_000:]
@@ -63,6 +63,7 @@ def tagged(ctx: Context, count: int) -> bool:
     return look(ctx, "SELECT count(*) FROM tags") == [(count,)]
 
 
+@pytest.mark.timeout(300)
 def test_a_model_that_cannot_be_used_is_told_and_everything_is_tagged_all_the_same(world: Context) -> None:
     texts = ["I love this, best purchase in years!", "Worst service ever, I am furious"]
 
@@ -83,6 +84,7 @@ def test_a_model_that_cannot_be_used_is_told_and_everything_is_tagged_all_the_sa
 
 
 @needs_torch
+@pytest.mark.timeout(300)
 def test_a_checkpoint_says_the_sentiment_of_mentions(world: Context, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "mood", ["joy", "anger"], (2, 0))
     told = {"SENTIMENT_MODEL": str(folder), "SENTIMENT_LABELS": "joy=positive,anger=negative"}
@@ -153,3 +155,39 @@ def test_what_a_worker_has_to_say_is_known_while_it_lives(any_ctx: Context, cloc
     assert health.worker(any_ctx).notice == ""
     clock.forward(minutes=5)
     assert not health.worker(any_ctx).alive
+
+
+def test_what_was_tagged_is_read_again_on_request(
+    any_ctx: Context, colleague: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Falling()
+    monkeypatch.setattr(reader, "model", "bundled 1", raising=False)
+    monkeypatch.setattr(rereading, "TOGETHER", 2)
+    store(any_ctx, *(post(str(number), f"text {number}") for number in range(5)))
+    tag(any_ctx, said("negative", model="older"))
+    with any_ctx.database.reading() as tx:
+        before = rollups.counts(tx)
+    assert rereading.ask(any_ctx, colleague) == 5
+    with any_ctx.database.reading() as tx:
+        assert rollups.counts(tx) == before, "the old tags count until the new ones are there"
+    monkeypatch.setattr(understanding, "_opener", lambda _: reader)
+    monkeypatch.setattr(understanding, "_open", None)
+    assert understanding.understand(any_ctx) == 5
+    assert look(any_ctx, "SELECT DISTINCT sentiment FROM effective_tags") == [("neutral",)]
+    with any_ctx.database.transaction() as tx:
+        kept = rollups.counts(tx)
+        rollups.recount(tx, "UTC")
+        assert rollups.counts(tx) == kept
+    with pytest.raises(NotAllowed):
+        rereading.ask(any_ctx, as_role(colleague, Role.APPROVER))
+
+
+def test_the_command_says_how_many(world: Context) -> None:
+    store(world, post("1"))
+    tag(world, said())
+    done = subprocess.run(
+        [sys.executable, "-m", "dialogue.rereading"], capture_output=True, text=True, cwd=ROOT, check=False,
+        env=os.environ | {"DATA_DIR": str(world.data_dir), "DATABASE_URL": world.database.url, "SECRET_KEY": KEY},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "1 mention will be read again, the newest first.\n"), done.stderr
+    assert understanding.waiting(world)

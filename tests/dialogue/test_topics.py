@@ -146,6 +146,17 @@ def test_what_another_model_read_keeps_its_topics(world: Context, colleague: Act
     assert_counts_are_exact(world)
 
 
+def test_another_checkpoint_for_the_sentiment_keeps_nothing_from_being_compared(
+    world: Context, colleague: Actor, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(Bag, "model", f"{Bag.model}, sentiment acme/mood 01234567")
+    ask(world, colleague, topics.apply, *current(world, colleague).values(), Draft("Brakes", ("brakes",)))
+    assert shown(world)[4] == {"Brakes"}
+    assert {"sentiment" in row[0] for row in look(world, "SELECT model FROM tags")} == {False}, (
+        "it has read none of them"
+    )
+
+
 # Applying -------------------------------------------------------------------------------------------------------------
 
 
@@ -371,13 +382,14 @@ def test_a_viewer_reads_and_changes_nothing(world: Context, colleague: Actor) ->
     taxonomy = topics.taxonomy(world, viewer)
     assert len(taxonomy.topics) == 2
     assert "late parcel" in topics.as_file(world, viewer)
-    for forbidden in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: topics.preview(world, viewer, taxonomy.drafts, taxonomy.version),
         lambda: topics.apply(world, viewer, taxonomy.drafts, taxonomy.version),
         lambda: topics.put_back(world, viewer, taxonomy.version),
         lambda: topics.add(world, viewer, "Brakes", ["brakes"]),
         lambda: topics.suggest(world, viewer),
-    ):
+    )
+    for forbidden in attempts:
         with pytest.raises((NotAllowed, Missing)):
             forbidden()
     assert topics.taxonomy(world, as_role(colleague, Role.PRODUCT)) == taxonomy

@@ -36,6 +36,7 @@ PAGES = {
     "inbox": "/inbox",
     "conversation": "/conversation?conversation={conversation}",
     "topics": "/topics",
+    "themes": "/themes",
     "feedback": "/feedback",
     "sources": "/sources",
     "colleagues": "/colleagues",

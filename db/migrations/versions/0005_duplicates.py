@@ -78,7 +78,15 @@ def upgrade() -> None:
     )
     op.add_column("conversations", sa.Column("copies", sa.Integer(), server_default="0", nullable=False))
     op.drop_index("ix_conversations_inbox", "conversations")
-    op.create_index("ix_conversations_inbox", "conversations", ["state", "shelf", "latest_at", "id"])
+    op.create_index("ix_conversations_inbox", "conversations", ["state", "latest_at", "id", "shelf"])
+    aside = sa.text("shelf = 'set_aside'")
+    op.create_index(
+        "ix_conversations_set_aside",
+        "conversations",
+        ["latest_at", "id", "shelf"],
+        sqlite_where=aside,
+        postgresql_where=aside,
+    )
     op.add_column("workspace", sa.Column("unfolded_below", sa.Integer(), server_default="0", nullable=False))
     op.execute(
         "UPDATE workspace SET unfolded_below = COALESCE((SELECT max(id) + 1 FROM mentions WHERE NOT ours), 0)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-KNOWN_LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "hi", "it", "pt"})
+KNOWN_LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "it", "pt"})
 """ISO 639-1 codes of what the bundled model was shown to read; docs/model.md has its figures in other languages."""
 
 

@@ -29,14 +29,13 @@ def test_sentiment_on_the_validation_tweets(analyser: Bundled, research_data: Pa
     assert min(recalls) >= 0.60
 
 
-def test_sentiment_in_eight_languages(analyser: Bundled, research_data: Path) -> None:
+def test_sentiment_in_the_languages_that_count_as_known(analyser: Bundled, research_data: Path) -> None:
     from analysis.training.measure import mood_figures
 
-    figures = mood_figures(research_data, analyser)
-    by_language = cast(dict[str, float], figures["umsab_macro_f1"])
-    assert set(by_language) <= KNOWN_LANGUAGES
-    assert min(by_language.values()) >= 52
-    assert np.mean(list(by_language.values())) >= 64
+    by_language = cast(dict[str, float], mood_figures(research_data, analyser)["umsab_macro_f1"])
+    known = {language: by_language[language] for language in KNOWN_LANGUAGES}
+    assert min(known.values()) >= 58
+    assert np.mean(list(known.values())) >= 64
 
 
 def test_intent_on_posts_that_were_held_out(analyser: Bundled, research_data: Path) -> None:

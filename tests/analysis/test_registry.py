@@ -33,7 +33,7 @@ def test_analysers_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) 
         EntryPoint("shouting", f"{__name__}:Shouting", "samtal.analysers"),
         EntryPoint("stranger", f"{__name__}:Shouting", "something.else"),
     )
-    assert analyser_names() == ["minilm", "shouting"]
+    assert analyser_names() == ["bundled", "shouting"]
     topics = [Topic("A", ("a",))]
     opened = open_analyser(topics, threads=2, name="shouting")
     assert opened.model == "shouting 1"
@@ -42,7 +42,7 @@ def test_analysers_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_unknown_analyser_names_the_known(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
-    with pytest.raises(AnalysisError, match="no analyser called 'gpt'; installed are: minilm"):
+    with pytest.raises(AnalysisError, match="no analyser called 'gpt'; installed are: bundled"):
         open_analyser(name="gpt")
 
 

@@ -549,7 +549,7 @@ def show_person(panel: conversations.PersonPanel, now: datetime, reader: tzinfo)
         st.markdown(f"**{text.plain(panel.name, 80)}**")
         for platform, handle, url in panel.handles:
             name = f"{text.plain(platform, 40)} · {text.plain(handle, 80)}"
-            st.caption(f"[{name}]({link_target(url)})" if url and link_target(url) else name)
+            st.caption(f"[{name}]({text.link_target(url)})" if url and text.link_target(url) else name)
         st.caption(person_words(panel, now, reader))
         show_memo(panel)
 
@@ -592,12 +592,6 @@ def _unmerge(merge_id: int) -> None:
     with look.telling_errors_later():
         people.unmerge(context.ctx(), context.actor(), merge_id)
         state.tell("Two people again.")
-
-
-def link_target(url: str) -> str:
-    """The address inside a Markdown link, or '' where it is no plain web address."""
-    harmless = url.startswith(("https://", "http://")) and not any(mark in url for mark in "()<>[]\\\"' \n\t`")
-    return url if harmless else ""
 
 
 def person_words(panel: conversations.PersonPanel, now: datetime, reader: tzinfo) -> str:

@@ -99,8 +99,10 @@ def show_head(view: conversations.ConversationView, person: Actor, facets: inbox
 def head_badges(view: conversations.ConversationView, now: datetime) -> list[str]:
     """State, due time, who has it, whether it was made up."""
     words, colour = STATE_BADGES.get(view.state, (view.state, "gray"))
+    if view.aside or view.folded_under:
+        words, colour = ("set aside" if view.aside else "copy"), "gray"
     found = [look.badge(view.platform_title, "gray"), look.badge(words, colour)]
-    if view.state == "open" and view.due_at is not None:
+    if view.state == "open" and view.due_at is not None and not (view.aside or view.folded_under):
         late = view.due_at <= now
         due = f"overdue {text.span(now - view.due_at)}" if late else f"answer within {text.span(view.due_at - now)}"
         found.append(look.badge(due, "red" if late else "orange", ":material/schedule:"))

@@ -171,7 +171,7 @@ def show_place(view: conversations.ConversationView, now: datetime) -> None:
     """Where it lies when not in the inbox, why, and the way back; and who else said the same."""
     if not (view.aside or view.folded_under or view.copies):
         return
-    with st.container(border=True, key="place", gap="xsmall"):
+    with st.container(border=True, key="place", gap="small", horizontal=True, vertical_alignment="center"):
         if view.aside:
             st.markdown(f"{aside.ICON} **Set aside.** {text.plain(view.aside, 400)} It is in no count.")
             if context.may(Role.RESPONDER):
@@ -180,10 +180,9 @@ def show_place(view: conversations.ConversationView, now: datetime) -> None:
                 )
         elif view.folded_under:
             st.markdown(f"{copies.ICON} **A copy.** Somebody said the same before; this needs no answer of its own.")
-            with st.container(horizontal=True, key="place-does", gap="xsmall"):
-                st.button("Go to the first", key="first_said", on_click=_go, args=(view.folded_under,))
-                if context.may(Role.RESPONDER):
-                    st.button("Not a copy", key="unfold", type="tertiary", on_click=copies.unfold, args=(view.folded,))
+            st.button("Go to the first", key="first_said", on_click=_go, args=(view.folded_under,))
+            if context.may(Role.RESPONDER):
+                st.button("Not a copy", key="unfold", type="tertiary", on_click=copies.unfold, args=(view.folded,))
         else:
             copies.show_popover(view.id, view.copies, now, "going_to")
 

@@ -33,7 +33,9 @@ TEXTS_READ = 250
 BACKGROUND = 8_000
 """Texts that say how common a phrase is in general."""
 SHARED = 0.6
-"""A word that this share of the groups has says nothing of any of them."""
+"""A word that this share of the groups has anywhere begins and ends no phrase."""
+ORDINARY = 0.3
+"""A word that several texts of this share of the groups have, such as the brand's name, is no phrase by itself."""
 SEVERAL = 0.15
 """A phrase that a smaller share of a group's texts has says nothing about the group."""
 COVERS = 0.4
@@ -73,10 +75,10 @@ def describe(
         whole if usable[group].all() else _Group([read[one] for one in group[:TEXTS_READ] if usable[one]])
         for group, whole in zip(groups, spoken, strict=True)
     ]
-    silent = _silent(spoken)
-    ranked = [one.candidates(silent) for one in spoken]
+    silent, ordinary = _silent(spoken), _ordinary(spoken)
+    ranked = [one.candidates(silent, ordinary) for one in spoken]
     lent = [
-        found if one is whole else one.candidates(silent)
+        found if one is whole else one.candidates(silent, ordinary)
         for one, whole, found in zip(open_, spoken, ranked, strict=True)
     ]
     general = _General(read, different, {phrase for found in (*ranked, *lent) for phrase, _ in found})
@@ -99,19 +101,26 @@ class _Group:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self.vocabulary = {word for text in texts for word, _, _ in _words(text)}
+        self.vocabulary = Counter(word for text in texts for word in {word for word, _, _ in _words(text)})
         self._forms: dict[Phrase, Counter[str]] = {}
 
-    def candidates(self, silent: frozenset[str]) -> list[tuple[Phrase, float]]:
+    @property
+    def least(self) -> int:
+        """How many texts are several."""
+        return max(3 if len(self.texts) >= 8 else 2, math.ceil(SEVERAL * len(self.texts)))
+
+    def candidates(self, silent: frozenset[str], ordinary: frozenset[str]) -> list[tuple[Phrase, float]]:
         """Phrases with the share of the texts that have them; only those that several have."""
         counted: Counter[Phrase] = Counter()
         for text in self.texts:
             counted.update({phrase for phrase, _ in _phrases(list(_words(text)))})
-        least = max(3 if len(self.texts) >= 8 else 2, math.ceil(SEVERAL * len(self.texts)))
+        least = self.least
         found = [
             (phrase, count / len(self.texts))
             for phrase, count in counted.items()
-            if count >= least and not any(_says_nothing(word, silent) for word in (phrase[0], phrase[-1]))
+            if count >= least
+            and not (len(phrase) == 1 and phrase[0] in ordinary)
+            and not any(_says_nothing(word, silent) for word in (phrase[0], phrase[-1]))
         ]
         self._forms = {phrase: Counter() for phrase, _ in found}
         for text in self.texts if found else ():
@@ -246,8 +255,16 @@ def _silent(groups: Sequence[_Group]) -> frozenset[str]:
         return _silent_words()
     counted: Counter[str] = Counter()
     for group in groups:
-        counted.update(group.vocabulary)
+        counted.update(group.vocabulary.keys())
     return _silent_words() | {word for word, count in counted.items() if count > SHARED * len(groups)}
+
+
+def _ordinary(groups: Sequence[_Group]) -> frozenset[str]:
+    """Words that so many groups have in several of their texts that they tell none of them apart."""
+    counted: Counter[str] = Counter()
+    for group in groups:
+        counted.update(word for word, count in group.vocabulary.items() if count >= group.least)
+    return frozenset(word for word, count in counted.items() if count > max(2, ORDINARY * len(groups)))
 
 
 @functools.cache

@@ -196,6 +196,18 @@ def _carry_corrections(tx: Transaction, renamed: Mapping[str, str]) -> None:
 # What people know better ----------------------------------------------------------------------------------------------
 
 
+def corrected_on(tx: Transaction) -> list[str]:
+    """The platforms of mentions whose topics people corrected."""
+    query = (
+        select(_mentions.c.platform)
+        .join(_corrections, _corrections.c.mention_id == _mentions.c.id)
+        .where(_corrections.c.field == "topics", _corrections.c.withdrawn_at.is_(None))
+        .distinct()
+        .order_by(_mentions.c.platform)
+    )
+    return list(tx.connection.execute(query).scalars())
+
+
 def taught(tx: Transaction, names: Collection[str], platforms: Collection[str], most: int) -> dict[str, Taught]:
     """By topic, the texts that people gave it to or confirmed it for, and those from which they took it away.
 

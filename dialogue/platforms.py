@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -49,9 +49,19 @@ def of(name: str) -> Platform:
     )
 
 
-def trainable() -> tuple[str, ...]:
-    """The platforms which allow that what is written there teaches a model; one that is not installed does not."""
-    return tuple(name for name, allows in registry.capabilities().items() if allows.trainable)
+def trainable(among: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The platforms which allow that what is written there teaches a model; one that is not installed does not.
+
+    With `among` only these are asked: each is imported when it is asked first.
+    """
+    return tuple(name for name in (registry.names() if among is None else among) if _teaches(name))
+
+
+def _teaches(name: str) -> bool:
+    try:
+        return registry.capability(name).trainable
+    except ListeningError:
+        return False
 
 
 def answering(platform: Platform, *, connected: bool, sample: bool) -> tuple[bool, str]:

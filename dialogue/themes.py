@@ -11,12 +11,12 @@ import logging
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from db import conversations
+from db import conversations, measures
 from db import requests as request_rows
 from db import themes as rows
 from db import topics as topic_rows
@@ -46,6 +46,9 @@ MAX_NAME = 60
 NOTABLE = 5
 """More or less than before by fewer mentions than this is 'as before'."""
 GROWN = 1.5
+FEW = 20
+"""Under this many mentions in all, nothing is compared with the days before: all would seem new."""
+INCOMPARABLE = "too little was said in the {} days before to compare"
 QUOTES = 3
 UNDO_FOR = timedelta(hours=1)
 SEARCH = "search_themes"
@@ -323,8 +326,12 @@ def themes(ctx: Context, actor: Actor, days: int = 7, *, growing: bool = False) 
         quotes = _quotes(tx, [one.id for one in found])
         names = {one.name for one in topic_rows.all_(tx)} | topics_on_their_way(tx)
         board = rows.items_on_board(tx, [one.item_id for one in found if one.item_id is not None])
+        earlier = measures.daily(tx, first - timedelta(days=days), first - timedelta(days=1))
     searched = done.started_at if done is not None else None
+    comparable = int(earlier["count"].sum()) >= FEW
     cards = [_card(one, sizes[one.id], quotes[one.id], first, days, searched, names, board) for one in found]
+    if not comparable:
+        cards = [replace(card, trend="steady", change=INCOMPARABLE.format(days)) for card in cards]
     if growing:
         cards = [card for card in cards if card.trend in ("new", "growing")]
     cards.sort(key=lambda card: (card.before - card.count if growing else -card.count, card.id))
@@ -430,7 +437,7 @@ def _change(trend: Trend, count: int, before: int, days: int) -> str:
         return f"new: nobody spoke of it in the {days} days before"
     if trend == "steady":
         return f"about as in the {days} days before"
-    if trend == "growing" and count >= 2 * before:
+    if trend == "growing" and count >= 2 * before >= 2 * NOTABLE:
         return f"{count / before:.1f} times as many as in the {days} days before".replace(".0 times", " times")
     verb = "up" if trend == "growing" else "down"
     return f"{verb} from {before:,} in the {days} days before"

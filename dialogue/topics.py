@@ -22,7 +22,7 @@ from db import topics as rows
 from db import workspace as workspace_rows
 from db.engine import Transaction
 from db.topics import TaxonomyRow, TopicRow
-from dialogue import platforms
+from dialogue import understanding
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, Stale, require
 from dialogue.text import as_id, counted, headed
 from listeners.base import clean
@@ -133,7 +133,7 @@ def taxonomy(ctx: Context, actor: Actor) -> Taxonomy:
         daily = measures.daily(tx, first, today, "topic").groupby("key")["count"].sum()
         everything = int(measures.daily(tx, first, today)["count"].sum())
         people = rows.standing(tx, now - timedelta(days=DAYS))
-        learned = rows.taught(tx, [one.name for one in found], platforms.trainable(), MOST_PHRASES)
+        learned = rows.taught(tx, [one.name for one in found], understanding.teaching(tx), understanding.EXAMPLES)
         history = rows.history(tx, 2)
         applying, sample = _applying(tx), measures.has_sample(tx)
     none = rows.Standing(0, 0, 0)

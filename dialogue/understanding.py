@@ -155,13 +155,18 @@ def learned(tx: Transaction, taxonomy: Sequence[TopicRow] | None = None) -> list
     stored = topics.all_(tx)
     names = {one.id: one.name for one in stored}
     rows = stored if taxonomy is None else taxonomy
-    taught = topics.taught(tx, {names.get(one.id, one.name) for one in rows}, platforms.trainable(), EXAMPLES)
+    taught = topics.taught(tx, {names.get(one.id, one.name) for one in rows}, teaching(tx), EXAMPLES)
     found = []
     for one in rows:
         said = taught[names.get(one.id, one.name)]
         examples = dict.fromkeys((*one.examples, *said.examples))
         found.append(Topic(one.name, one.phrases or (one.name,), tuple(examples), tuple(said.counterexamples)))
     return found
+
+
+def teaching(tx: Transaction) -> tuple[str, ...]:
+    """The platforms on which people corrected topics, and which allow that this teaches the model."""
+    return platforms.trainable(topics.corrected_on(tx))
 
 
 def analyser_for(taxonomy: Sequence[Topic], *, keep: bool = True) -> tuple[Analyser, str]:

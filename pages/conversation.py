@@ -99,8 +99,10 @@ def show_head(view: conversations.ConversationView, person: Actor, facets: inbox
 def head_badges(view: conversations.ConversationView, now: datetime) -> list[str]:
     """State, due time, who has it, whether it was made up."""
     words, colour = STATE_BADGES.get(view.state, (view.state, "gray"))
+    if view.aside or view.folded_under:
+        words, colour = ("set aside" if view.aside else "copy"), "gray"
     found = [look.badge(view.platform_title, "gray"), look.badge(words, colour)]
-    if view.state == "open" and view.due_at is not None:
+    if view.state == "open" and view.due_at is not None and not (view.aside or view.folded_under):
         late = view.due_at <= now
         due = f"overdue {text.span(now - view.due_at)}" if late else f"answer within {text.span(view.due_at - now)}"
         found.append(look.badge(due, "red" if late else "orange", ":material/schedule:"))
@@ -169,7 +171,7 @@ def show_place(view: conversations.ConversationView, now: datetime) -> None:
     """Where it lies when not in the inbox, why, and the way back; and who else said the same."""
     if not (view.aside or view.folded_under or view.copies):
         return
-    with st.container(border=True, key="place", gap="xsmall"):
+    with st.container(border=True, key="place", gap="small", horizontal=True, vertical_alignment="center"):
         if view.aside:
             st.markdown(f"{aside.ICON} **Set aside.** {text.plain(view.aside, 400)} It is in no count.")
             if context.may(Role.RESPONDER):
@@ -178,10 +180,9 @@ def show_place(view: conversations.ConversationView, now: datetime) -> None:
                 )
         elif view.folded_under:
             st.markdown(f"{copies.ICON} **A copy.** Somebody said the same before; this needs no answer of its own.")
-            with st.container(horizontal=True, key="place-does", gap="xsmall"):
-                st.button("Go to the first", key="first_said", on_click=_go, args=(view.folded_under,))
-                if context.may(Role.RESPONDER):
-                    st.button("Not a copy", key="unfold", type="tertiary", on_click=copies.unfold, args=(view.folded,))
+            st.button("Go to the first", key="first_said", on_click=_go, args=(view.folded_under,))
+            if context.may(Role.RESPONDER):
+                st.button("Not a copy", key="unfold", type="tertiary", on_click=copies.unfold, args=(view.folded,))
         else:
             copies.show_popover(view.id, view.copies, now, "going_to")
 
@@ -549,7 +550,7 @@ def show_person(panel: conversations.PersonPanel, now: datetime, reader: tzinfo)
         st.markdown(f"**{text.plain(panel.name, 80)}**")
         for platform, handle, url in panel.handles:
             name = f"{text.plain(platform, 40)} · {text.plain(handle, 80)}"
-            st.caption(f"[{name}]({link_target(url)})" if url and link_target(url) else name)
+            st.caption(f"[{name}]({text.link_target(url)})" if url and text.link_target(url) else name)
         st.caption(person_words(panel, now, reader))
         show_memo(panel)
 
@@ -592,12 +593,6 @@ def _unmerge(merge_id: int) -> None:
     with look.telling_errors_later():
         people.unmerge(context.ctx(), context.actor(), merge_id)
         state.tell("Two people again.")
-
-
-def link_target(url: str) -> str:
-    """The address inside a Markdown link, or '' where it is no plain web address."""
-    harmless = url.startswith(("https://", "http://")) and not any(mark in url for mark in "()<>[]\\\"' \n\t`")
-    return url if harmless else ""
 
 
 def person_words(panel: conversations.PersonPanel, now: datetime, reader: tzinfo) -> str:

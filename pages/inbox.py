@@ -362,12 +362,16 @@ def show_card(
             tags.correct(card.mention_id, card.sentiment, card.intent, card.topics, card.corrected, topics)
             if card.aside and person.role >= Role.RESPONDER:
                 st.button(
-                    "Not spam", key=f"not_spam_{one}", icon=":material/undo:", on_click=aside.bring_back, args=([one],)
+                    "Not spam",
+                    key=f"not_spam_{one}",
+                    icon=":material/undo:",
+                    on_click=aside.bring_back,
+                    args=([one],),
                 )
-                return
             if card.copies:
                 copies.show_popover(one, card.copies, now, "conversation_now")
-            answers = card.answerable and person.role >= Role.RESPONDER and card.state != "closed"
+            may_answer = card.answerable and person.role >= Role.RESPONDER
+            answers = may_answer and card.state != "closed" and not card.aside
             st.button(
                 "Answer" if answers else "Open",
                 key=f"open_{one}",
@@ -381,7 +385,12 @@ def show_card(
 
 def overdue(card: inbox.Card, now: datetime) -> bool:
     """Whether its answer should have left by now."""
-    return card.state == "open" and card.due_at is not None and card.due_at <= now
+    return needs_answer(card) and card.due_at is not None and card.due_at <= now
+
+
+def needs_answer(card: inbox.Card) -> bool:
+    """Whether somebody waits for one: not under a copy, nor under what is set aside."""
+    return card.state == "open" and not card.folded and not card.aside
 
 
 def card_line(card: inbox.Card, now: datetime) -> str:
@@ -399,7 +408,7 @@ def card_line(card: inbox.Card, now: datetime) -> str:
 def card_badges(card: inbox.Card, now: datetime) -> list[str]:
     """What is due, what to remember, who has it, what cannot be done."""
     found = []
-    if card.state == "open" and card.due_at is not None:
+    if needs_answer(card) and card.due_at is not None:
         late = overdue(card, now)
         words = f"overdue {text.span(now - card.due_at)}" if late else f"due in {text.span(card.due_at - now)}"
         found.append(look.badge(words, "red" if late else "orange", ":material/schedule:"))

@@ -21,7 +21,7 @@ NOTHING_GROWS = "Nothing is new or growing in these days. Look at *All*, or at m
 WHICH = {"all": "All", "growing": "New and growing"}
 TRENDS = {
     "new": ("blue", ":material/fiber_new:"),
-    "growing": ("violet", ":material/trending_up:"),
+    "growing": ("blue", ":material/trending_up:"),
     "shrinking": ("gray", ":material/trending_down:"),
     "steady": ("gray", ":material/trending_flat:"),
 }
@@ -122,7 +122,7 @@ def show_card(card: themes.ThemeCard, found: themes.Themes, now: datetime, may: 
     """One theme: how many, how it moved, how people feel, what they say, and what can be made of it."""
     with st.container(border=True, height="stretch", key=f"theme-{card.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="top", wrap=False, key=f"theme-head-{card.id}"):
-            st.markdown(f"**{text.plain(card.name, 80)}**  \n{head_words(card)}", width="stretch")
+            st.markdown(f"**{text.plain(card.name, 80)}**  \n:small[{head_words(card, mixed(found))}]", width="stretch")
             st.button(
                 text.counted(card.count, "mention"),
                 key=f"theme_mentions_{card.id}",
@@ -144,15 +144,20 @@ def show_card(card: themes.ThemeCard, found: themes.Themes, now: datetime, may: 
         show_actions(card, may)
 
 
-def head_words(card: themes.ThemeCard) -> str:
+def mixed(found: themes.Themes) -> bool:
+    """Whether made-up themes stand beside real ones, so that each must say which it is."""
+    return len({card.sample for card in found.cards}) > 1
+
+
+def head_words(card: themes.ThemeCard, marked: bool) -> str:
     """Markdown: how it moved, and what else became of it."""
     colour, icon = TRENDS[card.trend]
     line = f":{colour}[{icon} {text.plain(card.change, 80)}]"
     if card.faded:
         line += " " + look.badge("not in the last search", "orange", ":material/blur_on:")
-    if card.sample:
+    if card.sample and marked:
         line += " " + look.badge("sample", "gray", ":material/science:")
-    return line + (f"  \n{look.small(card.note)}" if card.note else "")
+    return line + (f"  \n:gray[{text.plain(card.note, 200)}]" if card.note else "")
 
 
 def moods(card: themes.ThemeCard) -> str:

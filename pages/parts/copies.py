@@ -30,7 +30,7 @@ def show_popover(conversation_id: int, count: int, now: datetime, way: str) -> N
     label = f"+{text.counted(count, 'copy', 'copies')}"
     pop = st.popover(label, type="tertiary", icon=ICON, key=f"copies_{conversation_id}", on_change="rerun")
     if pop.open:
-        with pop:
+        with pop, st.container(gap="xxsmall"):
             st.markdown("**The same words, elsewhere**")
             show(conversation_id, count, now, way)
 
@@ -48,9 +48,9 @@ def show_copy(one: folding.CopyView, now: datetime, way: str) -> None:
     """Who, where, when, and what can be done."""
     with st.container(key=f"copy-{one.mention_id}", horizontal=True, vertical_alignment="center", gap="xsmall"):
         where = f"{one.platform_title} · {text.ago(one.posted_at, now)}" + ("" if one.folded else " · in the inbox")
-        st.markdown(f"{text.plain(one.author_name, 60)} {look.small(where)}", width="stretch")
-        if one.url:
-            st.link_button("", one.url, icon=":material/open_in_new:", type="tertiary", help="See it there")
+        target = text.link_target(one.url or "")
+        there = f" [:material/open_in_new:]({target})" if target else ""
+        st.markdown(f"{text.plain(one.author_name, 60)} {look.small(where)}{there}", width="stretch")
         st.button(
             "",
             key=f"copy_open_{one.mention_id}",

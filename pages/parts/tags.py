@@ -42,7 +42,7 @@ def correct(
         _pills(mention_id, "intent", "Intent", state.INTENTS, intent)
         _topics(mention_id, topics, known_topics)
         if corrected:
-            st.caption("Corrected by a colleague: " + ", ".join(text.plain(field, 40) for field in corrected))
+            st.caption("A colleague said so: " + ", ".join(text.plain(field, 40) for field in corrected))
             st.button(
                 "Back to what the model said",
                 key=f"withdraw_{mention_id}",

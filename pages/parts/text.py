@@ -52,6 +52,12 @@ def _escaped(line: str) -> str:
     return _BARE_ADDRESS.sub(lambda dot: JOINER + dot.group(), escaped)
 
 
+def link_target(url: str) -> str:
+    """The address inside a Markdown link, or '' where it is no plain web address."""
+    harmless = url.startswith(("https://", "http://")) and not any(mark in url for mark in "()<>[]\\\"' \n\t`")
+    return url if harmless else ""
+
+
 def zone(name: str | None) -> tzinfo:
     """The time zone of that name; UTC where there is none such."""
     try:

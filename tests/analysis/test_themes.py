@@ -212,6 +212,16 @@ def test_words_that_most_groups_share_say_nothing_in_any_language() -> None:
     assert [words[0].lower() for words in named if words] == subjects
 
 
+def test_the_brand_is_no_name_by_itself() -> None:
+    subjects = "hinge motor frame saddle lamp brake pedal mirror".split()
+    texts = [f"Halvora {subject} {word} lately" for subject in subjects for word in WORDS]
+    groups = [np.arange(16) + 16 * number for number in range(len(subjects))]
+    named = naming.describe(groups, texts, np.arange(len(texts)), np.ones(len(texts), bool))
+    assert all(words and subject in words[0].lower() for words, subject in zip(named, subjects, strict=True))
+    assert not any(phrase.lower() in ("halvora", "lately") for words in named if words for phrase in words[1])
+    assert all(words and words[0] != "Halvora" for words in named)
+
+
 def test_writing_without_blanks_is_named_too() -> None:
     texts = [f"配送が遅い{n}" for n in "一二三四五六"] + [f"好天気ですね{n}" for n in "一二三四五六七八九"]
     named = naming.describe([np.arange(6)], texts, np.arange(15), np.ones(15, bool))

@@ -342,7 +342,7 @@ def test_two_workers_at_once_find_the_same_groups(any_ctx: Context, any_url: str
         subprocess.Popen([sys.executable, "-m", "tests.dialogue.reading", any_url, str(seed)], cwd=ROOT)
         for seed in range(2)
     ]
-    assert [process.wait(100) for process in running] == [0, 0]
+    assert [process.wait(110) for process in running] == [0, 0]
     exact(any_ctx)
     assert groups(any_ctx)
     with any_ctx.database.transaction() as tx:

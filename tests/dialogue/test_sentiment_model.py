@@ -85,16 +85,21 @@ def test_a_model_that_cannot_be_used_is_told_and_everything_is_tagged_all_the_sa
 
 @needs_torch
 @pytest.mark.timeout(300)
-def test_a_checkpoint_says_the_sentiment_of_mentions(world: Context, tmp_path: Path) -> None:
+def test_a_checkpoint_says_the_sentiment_of_mentions(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = checkpoint(tmp_path / "mood", ["joy", "anger"], (2, 0))
-    told = {"SENTIMENT_MODEL": str(folder), "SENTIMENT_LABELS": "joy=positive,anger=negative"}
-    log = read_by_a_worker(world, ["awful", "lovely", "😀"], lambda: tagged(world, 3), **told)
-    found = look(world, "SELECT sentiment, neutral, model FROM tags ORDER BY mention_id")
+    monkeypatch.setattr(understanding, "_sentiment", None)
+    monkeypatch.setattr(understanding, "_open", None)
+    understanding.use_sentiment_model(str(folder), labels="joy=positive,anger=negative")
+    understanding.open_early(ctx)
+    store(ctx, *(post(str(number), text) for number, text in enumerate(["awful", "lovely", "😀"])))
+    assert understanding.understand(ctx) == 3
+    found = look(ctx, "SELECT sentiment, neutral, model FROM tags ORDER BY mention_id")
     assert [row[0] for row in found][:2] == ["negative", "positive"]
     assert all(row[1] == 0 for row in found), "two labels leave nothing neutral"
     assert all(", sentiment mood " in row[2] and " topics " in row[2] for row in found)
-    assert "cannot be used" not in log
-    assert health.worker(world).notice == ""
+    assert understanding.trouble() == ""
 
 
 class Falling:

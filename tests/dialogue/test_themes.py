@@ -151,6 +151,14 @@ def test_a_theme_that_is_found_no_more_fades_and_keeps_what_it_held(
     assert faded.count == held
 
 
+def test_where_nothing_was_said_before_nothing_is_called_new(any_ctx: Context, crowd: Crowd, colleague: Actor) -> None:
+    crowd.everything(days_ago=1)
+    themes.find(any_ctx)
+    cards = themes.themes(any_ctx, colleague).cards
+    assert {card.change for card in cards} == {"too little was said in the 7 days before to compare"}
+    assert themes.themes(any_ctx, colleague, growing=True).cards == ()
+
+
 def test_dismissed_for_good_with_undo(any_ctx: Context, crowd: Crowd, colleague: Actor, clock: Clock) -> None:
     crowd.everything()
     themes.find(any_ctx)

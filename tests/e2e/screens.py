@@ -37,6 +37,8 @@ PAGES = {
     "conversation": "/conversation?conversation={conversation}",
     "topics": "/topics",
     "themes": "/themes",
+    "model": "/model",
+    "review": "/model?part=review",
     "feedback": "/feedback",
     "sources": "/sources",
     "colleagues": "/colleagues",

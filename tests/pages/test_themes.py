@@ -35,23 +35,32 @@ def found(ctx: Context, name: str = "Late parcels", phrases: tuple[str, ...] = (
     return theme_id
 
 
+def spoke_before(ctx: Context) -> None:
+    """Enough was said earlier, of nothing in particular, for the days now to be compared with those."""
+    for start, age in ((500, 4), (600, 10)):
+        posts = [world.post(start + n, f"Chatter {n}", posted_at=ctx.clock() - timedelta(days=age)) for n in range(20)]
+        world.says(ctx, *posts)
+
+
 def test_empty_it_says_when_the_first_themes_appear(ctx: Context, open_page: Opened) -> None:
     app = open_page("themes")
     assert "first themes appear once the model has read 20 mentions" in shown(app)
 
 
 def test_a_card_says_how_many_how_it_moved_and_what_they_say(ctx: Context, open_page: Opened) -> None:
+    spoke_before(ctx)
     found(ctx)
     app = open_page("themes")
     words = shown(app)
     assert "Late parcels" in words
     assert "6 mentions" in words
-    assert "new" in words
+    assert "nobody spoke of it in the 7 days before" in words
     assert "33 % negative" in words
     assert len({one.value for one in app.text if one.value.startswith("Late parcels again")}) == 3
 
 
 def test_only_what_grows_and_only_these_days(ctx: Context, open_page: Opened) -> None:
+    spoke_before(ctx)
     theme_id = found(ctx)
     app = open_page("themes", which="growing", days="3")
     assert "Late parcels" in shown(app)

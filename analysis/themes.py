@@ -232,7 +232,7 @@ def _told_apart(x: Floats) -> Floats:
     """The vectors without their middle, and with the directions in which all differ most brought down."""
     middled = x - x.mean(axis=0)
     variances, directions = np.linalg.eigh(middled.T @ middled)
-    bound = LOUDEST * variances[-min(10, len(variances))]
+    bound = max(0.0, LOUDEST * float(variances[-min(10, len(variances))]))  # rounding leaves some below zero
     return _unit(middled @ (directions * np.sqrt(np.minimum(1, bound / np.maximum(variances, 1e-9)))))
 
 

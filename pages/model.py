@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,7 +53,7 @@ def load_training_set(scope: context.Scope, _ctx: Context, _person: Actor) -> re
 def show_top(report: accuracy.Report) -> None:
     """The finding as the title, what it rests on below, and the choice of the view."""
     if state.chosen("part", VIEWS, "accuracy") == "review":
-        look.heading("Is the model right about these?")
+        look.heading("Is the model right about these?", "One key for each; what you say counts at once.")
     else:
         look.heading(report.figures.headline, report.figures.subline)
     with st.container(horizontal=True, vertical_alignment="center", key="model-top"):
@@ -304,6 +305,15 @@ class Sitting:
     done: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     before: int = 0
     """Random mentions that had been looked at when this sitting began."""
+    last: tuple[int, float] = (0, 0.0)
+    """The mention that was judged last, and the moment of the last key press."""
+
+    def read(self, mention_id: int) -> bool:
+        """Whether there was time to read it since the last key press."""
+        (mention, at), now = self.last, time.monotonic()
+        enough = mention == mention_id or now - at >= review.SOONEST
+        self.last = (mention_id if enough else mention, now)
+        return enough
 
     @property
     def skipped(self) -> set[int]:
@@ -435,12 +445,16 @@ def show_undo(now: Sitting) -> None:
 
 
 def _judge(now: Sitting, mention_id: int, name: str, value: str) -> None:
+    if not now.read(mention_id):
+        return
     with look.telling_errors_later():
         made = review.judge(context.ctx(), context.actor(), mention_id, name, value, now.how)
         now.done.append((mention_id, (made,)))
 
 
 def _confirm(now: Sitting, mention_id: int, seen: dict[str, str]) -> None:
+    if not now.read(mention_id):
+        return
     with look.telling_errors_later():
         made = review.confirm(context.ctx(), context.actor(), mention_id, seen, now.how)
         if made:

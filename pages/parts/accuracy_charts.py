@@ -22,8 +22,9 @@ def confusion(counts: Confusion, accent: str, ink: str) -> alt.LayerChart:
         for said, row in zip(counts.labels, counts.counts, strict=True)
         for meant, count in zip(counts.labels, row, strict=True)
     )
+    few = len(counts.labels) < 4  # more names than that do not fit beside each other
     base = alt.Chart(data).encode(
-        x=alt.X("meant:N", sort=list(counts.labels), title="People say", axis=_names(orient="top")),
+        x=alt.X("meant:N", sort=list(counts.labels), title="People say", axis=_names("top", 0 if few else -35)),
         y=alt.Y("said:N", sort=list(counts.labels), title="The model said", axis=_names()),
         tooltip=[
             alt.Tooltip("said:N", title="The model said"),
@@ -97,8 +98,10 @@ def thresholds(steps: Sequence[Threshold], at: float, accent: str, grey: str) ->
     return (area + mark).properties(height=150, padding=_PADDING)
 
 
-def _names(orient: str = "left") -> alt.Axis:
-    return alt.Axis(orient=orient, labelAngle=0, domain=False, ticks=False, labelPadding=6, labelLimit=110)
+def _names(orient: str = "left", angle: int = 0) -> alt.Axis:
+    return alt.Axis(
+        orient=orient, labelAngle=angle, labelOverlap=False, domain=False, ticks=False, labelPadding=6, labelLimit=110
+    )
 
 
 def _percent() -> alt.Axis:

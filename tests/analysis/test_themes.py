@@ -43,7 +43,7 @@ class World:
         self.vectors: list[Floats] = []
 
     def _somewhere(self) -> Floats:
-        return self.chance.normal(size=64).astype(np.float32) / 8
+        return np.asarray(self.chance.normal(size=64) / 8, np.float32)
 
     def speak(self, noun: str, count: int) -> World:
         for number in range(count):

@@ -18,6 +18,11 @@ def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accuracy, "ENOUGH", 4)
 
 
+@pytest.fixture(autouse=True)
+def _reads_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review, "SOONEST", 0.0)
+
+
 def judged(ctx: Context, **fields: object) -> Actor:
     """Eight mentions, of which four were drawn and judged, one of them wrong."""
     bo = somebody(ctx)
@@ -143,6 +148,22 @@ def test_one_click_judges_one_mention_and_the_next_one_comes(ctx: Context, open_
     assert [row[:2] for row in standing(ctx)] == [(first, "sentiment"), (first, "intent")]
     assert f"Text {second - 1}" in said(app)
     assert "1 of 100 random mentions looked at" in str([one.proto.text for one in app.get("progress")])
+
+
+def test_a_key_that_is_held_down_judges_no_second_mention(
+    ctx: Context, open_page: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "SOONEST", 3_600.0)
+    reads(ctx, count=3)
+    first, second = sorted((1, 2, 3), key=lambda one: accuracy.draw("m1", one))[:2]
+    app = open_page("model", Role.RESPONDER, part="review", queue="random")
+    press(app, f"judge_{first}_positive")
+    press(app, f"right_{first}")
+    press(app, f"right_{second}")
+    press(app, f"judge_{second}_positive")
+    assert {row[0] for row in standing(ctx)} == {first}, (
+        "a second press on the same mention counts, one on the next not"
+    )
 
 
 def test_a_mood_then_the_rest(ctx: Context, open_page: Opened) -> None:

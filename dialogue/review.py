@@ -25,7 +25,7 @@ from listeners.base import ListeningError
 LEAST_CERTAIN, RANDOM = gold.LEAST_CERTAIN, gold.RANDOM
 QUEUES = {LEAST_CERTAIN: "Least certain", RANDOM: "Random sample"}
 """How mentions are chosen, with what it is called."""
-SOONEST = 0.3
+SOONEST = 0.6
 """Seconds between two key presses on two mentions: sooner nobody has read the second, and the key is held down."""
 BATCH = 50
 """Mentions that are lined up at once."""

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from api.site import SESSION_COOKIE
 from db.engine import Database
 from db.migrate import migrate
+from dialogue import review
 from dialogue.context import Context, Role
 from tests.conftest import PlainSecrets
 from tests.dialogue.judging import reads
@@ -39,9 +40,11 @@ def judged(database: Database) -> list[tuple[int, str, str]]:
         return [tuple(row) for row in tx.connection.exec_driver_sql(sql)]
 
 
-def settles(page: Page) -> None:
-    """Waits until the page has done what the last key began."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=PATIENCE)
+def reads_it(page: Page) -> None:
+    """Waits until the page has done what the last key began, and as long as anybody takes to read what it shows."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=PATIENCE)
+    page.wait_for_timeout(1_000 * review.SOONEST)
 
 
 def test_a_key_press_judges_one_thing_of_one_mention(start: Started, comes: Comes, tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ def test_a_key_press_judges_one_thing_of_one_mention(start: Started, comes: Come
     page.goto(f"{samtal.address}/model?part=review&queue=random", timeout=PATIENCE)
     item = page.locator(".st-key-review-item").get_by_test_id("stText")
     expect(item).to_be_visible(timeout=PATIENCE)
-    settles(page)
+    reads_it(page)
 
     # Enter: both fields of this mention, and the next one comes.
     first = item.inner_text()
@@ -64,7 +67,7 @@ def test_a_key_press_judges_one_thing_of_one_mention(start: Started, comes: Come
     assert len({mention for mention, _, _ in judged(database)}) == 1
 
     # One digit: the mood of this mention alone, which stays until its intent is said.
-    settles(page)
+    reads_it(page)
     second = item.inner_text()
     page.keyboard.press("1")
     expect(page.locator(".st-key-review-sentiment")).to_contain_text("judged", timeout=PATIENCE)
@@ -75,12 +78,12 @@ def test_a_key_press_judges_one_thing_of_one_mention(start: Started, comes: Come
     assert len(judged(database)) == 4
 
     # Two presses of the same key at once are one judgement.
-    settles(page)
+    reads_it(page)
     third = item.inner_text()
     page.keyboard.press("3")
     page.keyboard.press("3")
     expect(page.locator(".st-key-review-sentiment")).to_contain_text("judged", timeout=PATIENCE)
-    settles(page)
+    reads_it(page)
     assert len(judged(database)) == 5
     assert item.inner_text() == third
 
@@ -88,7 +91,7 @@ def test_a_key_press_judges_one_thing_of_one_mention(start: Started, comes: Come
     page.keyboard.press("Backspace")
     expect(page.locator(".st-key-review-sentiment")).not_to_contain_text("judged", timeout=PATIENCE)
     assert len(judged(database)) == 4
-    settles(page)
+    reads_it(page)
     page.keyboard.press("s")
     expect(item).not_to_have_text(third, timeout=PATIENCE)
     assert len(judged(database)) == 4

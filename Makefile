@@ -43,7 +43,7 @@ bench: dev  ## every benchmark against its baseline
 screens: dev  ## a picture of every page, in OUT
 	@$(BIN)/python -m tests.e2e.screens $(or $(OUT),screens)
 
-train: install  ## train the model again (installs torch; about an hour on two cores)
+train: install  ## train both encoders again (installs torch; about two hours on two cores)
 	@$(BIN)/python -m pip install --quiet -r requirements-train.txt && $(BIN)/python -m analysis.train
 
 reread: install  ## ask for every mention to be read again by the model that is set

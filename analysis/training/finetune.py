@@ -22,8 +22,8 @@ from analysis.training.network import CLASSES, Network, base_folder
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What one training run does. The learning rate falls to zero at `epochs`, whatever the clock says, so that a run
-    repeats itself to the bit on the same machine, libraries and threads."""
+    """What one training run does. The learning rate falls to zero at `epochs`, whatever the clock says: a busy
+    machine trains longer, and not less."""
 
     epochs: float = 2.0
     batch: int = 32

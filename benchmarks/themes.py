@@ -94,9 +94,9 @@ def prepared() -> tuple[Path, bool]:
         if not path.is_file():
             _keep(path, *made_up())
         return path, False
-    from analysis.encoder import WEIGHTS
+    from analysis.encoder import ENGLISH, WEIGHTS
 
-    weights = hashlib.sha256((WEIGHTS / "model.onnx").read_bytes()).hexdigest()[:12]
+    weights = hashlib.sha256((WEIGHTS / ENGLISH / "model.onnx").read_bytes()).hexdigest()[:12]
     path = CACHE / f"themes-{weights}.npz"
     if not path.is_file():
         print(f"Reading {len(texts):,} texts once; this takes minutes.", file=sys.stderr, flush=True)

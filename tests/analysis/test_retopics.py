@@ -47,7 +47,7 @@ def test_another_taxonomy_is_the_same_as_an_analyser_opened_with_it(analyser: Bu
         # Beside other texts in its batch an int8 vector differs a little.
         assert names(other, text)[:1] == names(anew, text)[:1]
     assert names(other, "Happy birthday to my sister!") == ["Birthdays"]
-    assert names(analyser, "Happy birthday to my sister!") != ["Birthdays"], "the first one keeps its own"
+    assert names(analyser, "Happy birthday to my sister!") == [], "the first one keeps its own"
 
 
 def test_another_taxonomy_reads_only_what_is_new() -> None:

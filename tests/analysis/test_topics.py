@@ -29,7 +29,13 @@ def test_topics_by_phrases(analyser: Bundled, text: str, topic: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["off to the lake with my father", "sunrise over the bay this morning", "who won the football last night"]
+    "text",
+    [
+        "Happy birthday to my sister!",
+        "off to the lake with my father",
+        "sunrise over the bay this morning",
+        "who won the football last night",
+    ],
 )
 def test_what_is_about_something_else_has_no_topic(analyser: Bundled, text: str) -> None:
     assert analyser.tags([text])[0].topics == ()

@@ -102,7 +102,7 @@ def padded(rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def outputs(
-    network: Network, rows: Sequence[list[int]], batch: int = 64
+    network: Network, rows: Sequence[list[int]], batch: int = 64, *, bfloat16: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sentiment logits and embeddings of all rows, read in batches of like length, returned in order."""
     network.eval()
@@ -111,7 +111,8 @@ def outputs(
     order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        some_logits, some_embeddings = network(*padded([rows[number] for number in chosen]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            some_logits, some_embeddings = network(*padded([rows[number] for number in chosen]))
         logits[chosen], embeddings[chosen] = some_logits.float().numpy(), some_embeddings.float().numpy()
     return logits, embeddings
 
@@ -152,6 +153,7 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
     # Balanced softmax: the logits learn what the text says, not how rare a class was in the training set.
     log_prior = torch.from_numpy(np.log(prior / prior.sum()))
     body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
+    body += network.carry.parameters() if network.carry is not None else ()
     head = [*network.head.parameters(), *network.look.parameters()]
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": recipe.rate}, {"params": head, "lr": recipe.head_rate}], weight_decay=0.01
@@ -163,14 +165,17 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
     losses: list[float] = []
     drifts: list[float] = []
 
+    def read(rows: Sequence[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return outputs(network, rows, bfloat16=recipe.bfloat16)
+
     def look() -> None:
         nonlocal best
         scores = {
-            name: round(one.score(outputs(network, one.rows)[0].argmax(1), one.labels), 2)
+            name: round(one.score(read(one.rows)[0].argmax(1), one.labels), 2)
             for name, one in material.validation.items()
         }
         mean = float(np.mean(list(scores.values())))
-        _, now = outputs(network, material.watched)
+        _, now = read(material.watched)
         say(
             step="validation",
             examples=seen,

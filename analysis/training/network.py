@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
@@ -28,18 +30,33 @@ class Network(nn.Module):
     sentence embedding.
     """
 
-    def __init__(self, encoder: BertModel, words: nn.Module | None = None, middle: int = MIDDLE) -> None:
-        """words: what turns token ids into vectors, where it is not the encoder itself."""
+    def __init__(
+        self, encoder: BertModel, words: nn.Module | None = None, middle: int = MIDDLE, *, carries: bool = False
+    ) -> None:
+        """words: what turns token ids into vectors, where it is not the encoder itself. carries: whether a linear map
+        (at first the identity) stands between the mean and the embedding, which brings it into another's space."""
         super().__init__()
         self.encoder = encoder
         self.words = words
         self.middle = middle
         width = encoder.config.hidden_size
+        self.carry: nn.Linear | None = None
+        if carries:
+            self.carry = nn.Linear(width, width)
+            nn.init.eye_(self.carry.weight)
+            nn.init.zeros_(self.carry.bias)
         self.look = nn.Linear(width, 1, bias=False)
         nn.init.zeros_(self.look.weight)
         self.head = nn.Sequential(
             nn.Dropout(0.1), nn.Linear(2 * width, width), nn.GELU(), nn.Dropout(0.1), nn.Linear(width, CLASSES)
         )
+
+    def carry_by(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        """Sets the map of a network that `carries`: its matrix, [to, from], and what is added."""
+        assert self.carry is not None
+        with torch.no_grad():
+            self.carry.weight.copy_(torch.from_numpy(weight))
+            self.carry.bias.copy_(torch.from_numpy(bias))
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Sentiment logits, unit embeddings, and the mean of the middle layer's tokens, [batch, 384]."""
@@ -56,7 +73,10 @@ class Network(nn.Module):
         middle = (layers[self.middle] * seen).sum(1) / seen.sum(1)
         weight = torch.softmax(self.look(tokens) + (1 - seen) * -1e4, dim=1)
         state = torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
-        return self.head(state), nn.functional.normalize(mean, dim=-1), middle
+        embedding = nn.functional.normalize(mean, dim=-1)
+        if self.carry is not None:
+            embedding = nn.functional.normalize(self.carry(embedding), dim=-1)
+        return self.head(state), embedding, middle
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Sentiment logits and unit embeddings: all that training needs."""

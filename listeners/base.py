@@ -26,6 +26,8 @@ _UNKEEPABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 def clean(text: str) -> str:
     """The text without what databases and terminals refuse: NUL, lone surrogates, controls but tab and newline."""
+    if text.isprintable():  # nearly every line, and much faster to find out than to clean
+        return text
     return _UNKEEPABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -121,6 +123,8 @@ class Budget:
     remaining: int | None = None
     limit: int | None = None
     resets_at: datetime | None = None
+    kind: str = ""
+    """Which requests it counts, in the listener's words, where the platform tells kinds apart; "" counts all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,8 @@ class Capability:
     find_lag: timedelta = timedelta(minutes=2)
     """How long after sending a post may still be missing from what `Answers.find` reads."""
     duties: str = ""
+    limited_by: Callable[[Query], str] = field(default=lambda query: "", compare=False)
+    """Whose limits a query spends where those are not the account's: a host, where queries go to many servers."""
 
     @property
     def default_mode(self) -> str:
@@ -213,11 +219,15 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a check of source and account found, in words. `account` is who we are there."""
+    """What a check of source and account found, in words. `account` is who we are there.
+
+    `expires_at` is when the credentials stop working, where the platform says so.
+    """
 
     ok: bool
     words: str
     account: Author | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +277,13 @@ class Terminal(ListeningError):
     def __init__(self, message: str, what_to_do: str) -> None:
         super().__init__(message)
         self.what_to_do = what_to_do
+
+
+class BadCredentials(Terminal):
+    """The platform did not accept who we said we are (401), as opposed to what we asked for.
+
+    Platforms answer so in passing, too: an account counts as dead once it has met this twice, minutes apart.
+    """
 
 
 class OutcomeUnknown(ListeningError):
@@ -329,3 +346,7 @@ class Options:
     """Whether addresses of this machine and its private networks may be asked."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """Whatever else one platform understands; the platform's page in docs/ lists it."""
+    on_credentials: Callable[[Mapping[str, str]], None] | None = field(default=None, repr=False)
+    """Keeps credentials that the platform gave in place of the account's, by field name: a refresh token, say, that is
+    good once. A listener calls it before it uses anything that came with them; when it returns, they are kept. It
+    raises Transient where they could not be, and then they must not be used. None: there is nowhere to keep them."""

@@ -35,6 +35,7 @@ from listeners.base import (
     Absent,
     Answering,
     Author,
+    BadCredentials,
     Budget,
     CannotTell,
     Capability,
@@ -523,7 +524,8 @@ def _meaning(error: Exception, *, sending: bool = False) -> ListeningError:
     if isinstance(error, RateLimitExceededError):
         return _too_many(error)
     if name in _FAILED_SIGN_INS:
-        return Terminal(*_FAILED_SIGN_INS[name])
+        kind = BadCredentials if name == "AuthenticationRequired" else Terminal
+        return kind(*_FAILED_SIGN_INS[name])
     if status == 400 and words == "Profile not found":
         # Only these words tell that an account is so new that Bluesky has not indexed it.
         return _TooNew("Bluesky does not know the account yet; a new one takes a moment.", 5)

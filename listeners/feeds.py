@@ -47,6 +47,7 @@ CAPABILITY = Capability(
     limits="Unchanged feeds are not sent again (ETag, Last-Modified); Retry-After is obeyed.",
     poll_every=timedelta(minutes=15),
     duties="What the publisher's terms say about reuse applies.",
+    limited_by=lambda query: _host(query.text),
 )
 MAX_FEED = 10 * 1024 * 1024
 """Bytes of a feed that are looked at: feedparser may take some seconds for each megabyte of a hostile one."""
@@ -129,6 +130,14 @@ class Feeds:
         if cursor.get("modified"):
             headers["If-Modified-Since"] = cursor["modified"]
         return self._client.get(address, headers=headers)
+
+
+def _host(text: str) -> str:
+    """The host of a typed address; "" where there is none."""
+    try:
+        return urlsplit(text if "://" in text else f"https://{text}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _validators(answer: Answer) -> Cursor:

@@ -31,7 +31,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from listeners.addresses import addresses_of
-from listeners.base import ListeningError, Options, OutcomeUnknown, Terminal, Transient
+from listeners.base import BadCredentials, ListeningError, Options, OutcomeUnknown, Terminal, Transient
 
 MAX_ANSWER = 50 * 1024 * 1024
 """Bytes of one answer, unpacked."""
@@ -123,6 +123,13 @@ class Client:
         Raises Transient or Terminal only where it is certain that nothing changed, else OutcomeUnknown.
         """
         return self._ask(method, url, fine, sending=True, json=json, headers=headers, follow_redirects=False)
+
+    def post_form(self, url: str, form: Mapping[str, str], *, fine: Iterable[int] = ()) -> Answer:
+        """The answer to a form that changes nothing there, such as a request for a token. Raises as `get`.
+
+        It is never redirected: what it holds is for one server only.
+        """
+        return self._ask("POST", url, fine, sending=False, data=dict(form), follow_redirects=False)
 
     def _ask(self, method: str, url: str, fine: Iterable[int], *, sending: bool, **request: Any) -> Answer:
         try:
@@ -242,7 +249,8 @@ def refused(
     meaning, what_to_do = _MEANINGS.get(
         status, ("did not accept the request", "Check the source's query and the account's settings.")
     )
-    return Terminal(f"{source} {meaning} ({status}){said}.", what_to_do)
+    kind = BadCredentials if status == 401 else Terminal
+    return kind(f"{source} {meaning} ({status}){said}.", what_to_do)
 
 
 _MEANINGS = {
@@ -280,10 +288,14 @@ def _what_it_says(body: bytes) -> str:
         error = json.loads(body[:100_000])
     except (ValueError, RecursionError):
         return ""
-    for name in ("message", "detail", "error_description", "reason", "error", "title"):
-        said = error.get(name) if isinstance(error, dict) else None
-        if isinstance(said, str) and said.strip():
-            return ": " + " ".join(said.split())[:300].rstrip(".")
+    inside = error.get("error") if isinstance(error, dict) else None  # Google: {"error": {"message": …}}
+    several = error.get("errors") if isinstance(error, dict) else None  # JSON:API: {"errors": [{"detail": …}]}
+    first = several[0] if isinstance(several, list) and several else None
+    for one in (error, inside, first):
+        for name in ("message", "detail", "error_description", "reason", "error", "title"):
+            said = one.get(name) if isinstance(one, dict) else None
+            if isinstance(said, str) and said.strip():
+                return ": " + " ".join(said.split())[:300].rstrip(".")
     return ""
 
 

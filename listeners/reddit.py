@@ -25,6 +25,7 @@ from listeners.base import (
     Absent,
     Answering,
     Author,
+    BadCredentials,
     Budget,
     CannotTell,
     Capability,
@@ -726,13 +727,13 @@ def _check_token(response: requests.Response) -> None:
     """Raises the error that an answer of the token endpoint means. Nothing has been asked or sent before it."""
     status = response.status_code
     if status in (400, 401, 403):
-        raise Terminal(f"Reddit did not accept the app's client id and secret ({status}).", "Enter both again.")
+        raise BadCredentials(f"Reddit did not accept the app's client id and secret ({status}).", "Enter both again.")
     if status >= 400:
         raise _refused(response)
     told = _json(response)
     if isinstance(told, dict) and "error" in told:
         said = " ".join(str(told.get("error_description") or told["error"]).split())[:300]
-        raise Terminal(
+        raise BadCredentials(
             f"Reddit did not let us sign in: {said}.",
             "Check user name, password or refresh token, and that the app is of the kind that uses them.",
         )

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import requests
 import tweepy
@@ -568,7 +569,7 @@ class XListener:
 
     def _judge(self, response: requests.Response, **_: object) -> None:
         """Hears every answer before tweepy does, and raises what a refusal means."""
-        self._budget = _budget(response.headers)
+        self._budget = _budget(response.headers, response.url)
         sending = response.request.method == "POST"
         if response.status_code >= 400:
             raise _refused(response, sending)
@@ -649,9 +650,11 @@ def _words(text: str) -> list[str]:
 # --- Refusals --------------------------------------------------------------------------------------------------------
 
 
-def _budget(headers: Mapping[str, str]) -> Budget:
+def _budget(headers: Mapping[str, str], url: str) -> Budget:
+    """What X says is left; each endpoint has a limit of its own, so that searching leaves the mentions theirs."""
     limit, remaining, reset = (_number(headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining", "reset"))
-    return Budget(remaining, limit, None if reset is None else datetime.fromtimestamp(reset, UTC))
+    kind = "search" if "/search/" in url else urlsplit(url).path.rstrip("/").rpartition("/")[2][:40]
+    return Budget(remaining, limit, None if reset is None else datetime.fromtimestamp(reset, UTC), kind)
 
 
 def _number(value: str | None) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import JSON, Insert, Table, text
@@ -55,13 +56,15 @@ def insert_many(tx: Transaction, into: Table, rows: Sequence[dict[str, Any]]) ->
         tx.connection.execute(into.insert(), rows)
         return
     names = list(rows[0])
-    written = [_writer(into.c[name].type) for name in names]
-    values = [
-        tuple(row[name] if write is None else write(row[name]) for name, write in zip(names, written, strict=True))
-        for row in rows
-    ]
+    # Column by column: a row at a time takes three times as long.
+    written = [_written([row[name] for row in rows], _writer(into.c[name].type)) for name in names]
     columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
+    values = list(zip(*written, strict=True))
     tx.connection.exec_driver_sql(f'INSERT INTO "{into.name}" ({columns}) VALUES ({marks})', values)
+
+
+def _written(values: list[Any], write: Callable[[Any], Any] | None) -> list[Any]:
+    return values if write is None else [write(value) for value in values]
 
 
 def _writer(type_: Any) -> Callable[[Any], Any] | None:
@@ -73,6 +76,7 @@ def _writer(type_: Any) -> Callable[[Any], Any] | None:
     return None
 
 
+@lru_cache(maxsize=4_096)  # one page says the moment at which it was collected many times over
 def _moment(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 

@@ -190,6 +190,9 @@ class Capability:
     length: Callable[[str], int] = field(default=len, compare=False)
     """Counts a text as the platform counts it, against `max_chars`."""
     counted_in: str = "characters"
+    opening: Callable[[Post], str] = field(default=lambda post: "", compare=False)
+    """What an answer to a post should begin with, such as a mention of its author. It is put into an empty draft, where
+    a person sees it and may change it: an answer is posted as it was written, and nothing is added to it on the way."""
     threads: bool = True
     editable: bool = False
     deletable: bool = False
@@ -208,6 +211,8 @@ class Capability:
     """How often to ask whether posts are still there; None where the platform cannot be asked."""
     find_lag: timedelta = timedelta(minutes=2)
     """How long after sending a post may still be missing from what `Answers.find` reads."""
+    retain: timedelta | None = None
+    """How long content may be kept without being refreshed, by the platform's terms; None where they name no time."""
     duties: str = ""
     limited_by: Callable[[Query], str] = field(default=lambda query: "", compare=False)
     """Whose limits a query spends where those are not the account's: a host, where queries go to many servers."""

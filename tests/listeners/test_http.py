@@ -216,6 +216,26 @@ def test_each_status_has_its_meaning(status: int, kind: type[Exception], words: 
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "It is closed."},
+        {"error": {"code": 400, "message": "It is closed.", "status": "FAILED_PRECONDITION"}},
+        {"errors": [{"status": "400", "title": "Wrong", "detail": "It is closed."}]},
+        {"error": "invalid_grant", "error_description": "It is closed."},
+    ],
+)
+def test_the_platform_s_own_words_are_found(body: object) -> None:
+    with Server(Reply(body, 400)) as server, pytest.raises(Terminal, match=r": It is closed\.$"):
+        http.Client("Acme", OWN).get(server.url)
+
+
+@pytest.mark.parametrize("body", [{"error": {"message": 7}}, {"errors": []}, {"errors": [None]}, {"errors": {}}, []])
+def test_an_error_without_words_is_told_all_the_same(body: object) -> None:
+    with Server(Reply(body, 400)) as server, pytest.raises(Terminal, match=r"\(400\)\.$"):
+        http.Client("Acme", OWN).get(server.url)
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"),
     [
         ("30", 30.0),
@@ -310,6 +330,16 @@ def test_what_is_no_web_address(address: str) -> None:
 
 
 # --- Sending
+
+
+def test_a_form_asks_and_goes_nowhere_else() -> None:
+    with Server(Reply({"token": "t"})) as server:
+        assert http.Client("Acme", OWN).post_form(server.url + "/token", {"a": "1 & 2"}).json() == {"token": "t"}
+        assert server.requests[-1].form() == {"a": "1 & 2"}
+    with Server(Reply(b"", 503)) as server, pytest.raises(Transient):
+        http.Client("Acme", OWN).post_form(server.url, {})
+    with Server(Reply(b"", 307, {"Location": "http://127.0.0.1:1/"})) as server:
+        assert http.Client("Acme", OWN).post_form(server.url, {"secret": "s"}).status == 307
 
 
 def test_sending_is_certain_only_when_nothing_can_have_arrived() -> None:

@@ -59,7 +59,9 @@ def _post(data: Path) -> dict[str, list[str]]:
     """The texts that intent was labelled on, by the name of their file."""
     return {
         "tweets-en/val": corpus.tweets(data, "val").texts,
+        "tweets-en/train": corpus.tweets(data, "train").texts,
         "emotions/dev": corpus.reddit_comments(data, "dev"),
+        "emotions/train": corpus.reddit_comments(data, "train"),
         "banking77/test": corpus.bank_questions(data, "test")[0],
     }
 

@@ -51,6 +51,12 @@ class SourceRow:
     what_to_do: str
     failures: int
     budget: dict[str, Any]
+    budget_owner: str
+    budget_kind: str
+    posts_per_hour: float | None
+    requests_a_run: float
+    interval_seconds: float | None
+    waits_for: str
     sample: bool
 
 
@@ -87,6 +93,11 @@ class AccountRow:
     checked_at: datetime | None
     check_ok: bool | None
     check_words: str
+    next_check_at: datetime | None
+    saved_at: datetime | None
+    expires_at: datetime | None
+    refused_at: datetime | None
+    dead_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,15 @@ class PlatformAccount(SQLModel, table=True):
     checked_at: datetime | None = None
     check_ok: bool | None = None
     check_words: str = ""
+    next_check_at: datetime | None = None
+    saved_at: datetime | None = None
+    """When a person last entered it: what a worker was given in place of older credentials must not overwrite it."""
+    expires_at: datetime | None = None
+    """When the credentials stop working, where the platform says so."""
+    refused_at: datetime | None = None
+    """The first time in a row that the platform did not accept the credentials."""
+    dead_at: datetime | None = None
+    """Set once they were refused again, minutes after `refused_at`: nothing is asked with them any more."""
 
 
 class Source(SQLModel, table=True):
@@ -161,7 +170,51 @@ class Source(SQLModel, table=True):
     failures: int = 0
     """In a row; sets the back-off."""
     budget: dict[str, Any] = _json(dict)
+    """What the platform said last, to this source alone; Budget holds what counts."""
+    budget_owner: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    budget_kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Which row of Budget it spends, as of its last run."""
+    posts_per_hour: float | None = None
+    """What it brings lately, older hours counting for less; None until it was read."""
+    requests_a_run: float = Field(default=1.0, sa_column_kwargs={"server_default": "1"})
+    """Pages that a run takes, the last ones counting most."""
+    interval_seconds: float | None = None
+    """How long it would wait between two runs, were there no budget."""
+    waits_for: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Why `next_run_at` is later than that: budget (used up), share (spread over its window); empty where it is not."""
     sample: bool = False
+
+
+class SourceHour(SQLModel, table=True):
+    """Mentions that a source found, by the hour that they were posted in. The last weeks only: see dialogue/usual.py."""
+
+    __tablename__ = "source_hours"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE", primary_key=True)
+    hour: int = Field(primary_key=True)
+    """Hours since 1970, UTC."""
+    count: int = 0
+
+
+class Budget(SQLModel, table=True):
+    """What a platform still lets us ask, by account or address and by kind of request; all workers spend one row."""
+
+    __tablename__ = "budgets"
+    platform: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    """"account 5", or the address or host that is asked without an account; "" is the platform's own address."""
+    kind: str = Field(primary_key=True)
+    """The listener's name for the requests that it counts, "" for all."""
+    remaining: int | None = None
+    quota: int | None = None
+    pending: int = 0
+    """Requests that were taken from it and of which no answer has come yet."""
+    resets_at: datetime | None = None
+    window_seconds: float | None = None
+    """The longest time to a reset that the platform named."""
+    words: str = ""
+    """What it said when it refused; empty where it only counts."""
+    told_at: datetime | None = None
 
 
 class SourceRun(SQLModel, table=True):

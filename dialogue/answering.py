@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """How an answer would travel. how: api, hand_off, none. `reason` is shown either way."""
+    """How an answer would travel. how: api, hand_off, none. `reason` is shown either way.
+
+    `opening` is what the answer should begin with; it goes into an empty draft, where it is seen.
+    """
 
     how: str
     reason: str
     as_whom: str = ""
     account_id: int | None = None
+    opening: str = ""
 
 
 def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mention: MentionRow | None) -> Outlook:
@@ -41,7 +45,9 @@ def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mentio
     if not possible or account is None:
         return Outlook("hand_off", reason)
     try:
-        verdict = opened(ctx, account).may_answer(post_of(mention))
+        post = post_of(mention)
+        verdict = opened(ctx, account).may_answer(post)
+        opening = platform.opening(post)
     except ListeningError as error:
         return Outlook("hand_off", str(error))
     except Exception:  # a listener from another package may raise anything; its thread must still open
@@ -49,7 +55,7 @@ def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mentio
         return Outlook("hand_off", f"{platform.title} could not say whether this may be answered from here.")
     if not verdict.allowed:
         return Outlook("hand_off", verdict.reason)
-    return Outlook("api", verdict.reason or platform.rule, account.handle or account.label, account.id)
+    return Outlook("api", verdict.reason or platform.rule, account.handle or account.label, account.id, opening)
 
 
 class Answerer(Listener, Answers, Protocol):

@@ -305,7 +305,7 @@ def _composer(
         counted_in=platform.counted_in,
         place_words=_place_words(conversation, latest, platform),
         draft_key=draft.draft_key if draft else key,
-        draft_text=draft.text if draft else "",
+        draft_text=draft.text if draft else outlook.opening,
         approval_needed=rules.approval == "always" and actor.role < Role.APPROVER,
         undo_seconds=rules.undo_seconds,
         draft_note=draft.reason if draft else "",

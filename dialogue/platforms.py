@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from listeners import registry
-from listeners.base import Answering, ListeningError
+from listeners.base import Answering, ListeningError, Post
 
 CONNECT = "Connect an account to answer from here."
 SAMPLE = "Sample data: an answer is kept here and never sent."
@@ -16,7 +16,8 @@ SAMPLE = "Sample data: an answer is kept here and never sent."
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The part of a capability that speaks of answering. `length` counts as the platform counts."""
+    """The part of a capability that speaks of answering. `length` counts as the platform counts, `opening` is what an
+    answer to a post begins with."""
 
     name: str
     title: str
@@ -27,6 +28,7 @@ class Platform:
     length: Callable[[str], int]
     find_lag: timedelta
     cross_person_matching: bool
+    opening: Callable[[Post], str] = lambda post: ""
 
 
 def of(name: str) -> Platform:
@@ -46,6 +48,7 @@ def of(name: str) -> Platform:
         length=allows.length,
         find_lag=allows.find_lag,
         cross_person_matching=allows.cross_person_matching,
+        opening=allows.opening,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from db.tables import PlatformAccount
 from dialogue import conversations, inbox, points, replies
 from dialogue.context import DialogueError, Missing, NotAllowed, Role, Stale
 from tests.conftest import as_role
+from tests.dialogue import wall
 from tests.dialogue.conversing import World
 from tests.dialogue.wall import FIND_LAG
 from tests.worlds import add_source, digest, look, post, store
@@ -102,6 +104,22 @@ def test_two_tabs_have_one_composer(world: World) -> None:
     world.works_later(seconds=AFTER_UNDO)
     assert world.standing() == ["From the first tab"]
     assert world.opens(conversation).composer.draft_key != one.composer.draft_key, "a second answer could not be sent"
+
+
+def test_what_an_answer_begins_with_is_seen_in_the_empty_draft(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    naming = replace(wall.CAPABILITY, opening=lambda post: f"@{post.author.handle if post.author else ''} ")
+    monkeypatch.setattr(wall, "CAPABILITY", naming)
+    world.connects()
+    conversation = world.says("p1", author_id="jane", author_handle="jane")
+    composer = world.opens(conversation).composer
+    assert composer.draft_text == "@jane "
+    replies.save_draft(
+        world.ctx, world.bo, conversation, composer.answering_mention_id, "Without a name", composer.draft_key
+    )
+    assert world.opens(conversation).composer.draft_text == "Without a name", "what a person took out stays out"
+    world.sends(conversation, "Without a name")
+    world.works_later(seconds=AFTER_UNDO)
+    assert world.standing() == ["Without a name"], "an answer is posted as it was written"
 
 
 def test_a_draft_is_kept_and_sent_with_its_key(world: World) -> None:

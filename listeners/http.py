@@ -115,6 +115,7 @@ class Client:
         url: str,
         *,
         json: Any = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         fine: Iterable[int] = (),
     ) -> Answer:
@@ -122,7 +123,12 @@ class Client:
 
         Raises Transient or Terminal only where it is certain that nothing changed, else OutcomeUnknown.
         """
-        return self._ask(method, url, fine, sending=True, json=json, headers=headers, follow_redirects=False)
+        data = dict(form) if form is not None else None
+        return self._ask(method, url, fine, sending=True, json=json, data=data, headers=headers, follow_redirects=False)
+
+    def post_question(self, url: str, json: Any, *, fine: Iterable[int] = ()) -> Answer:
+        """The answer to a question that is asked by POST and changes nothing, such as GraphQL's. Raises as `get`."""
+        return self._ask("POST", url, fine, sending=False, json=json, follow_redirects=False)
 
     def post_form(self, url: str, form: Mapping[str, str], *, fine: Iterable[int] = ()) -> Answer:
         """The answer to a form that changes nothing there, such as a request for a token. Raises as `get`.

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from db import rollups, workspace
+from db import hours, rollups, workspace
 from db.engine import Transaction
 from db.sql import chunks, insert_many, one_at_a_time, reserve, table
 from db.tables import (
@@ -161,7 +161,9 @@ class _Page:
         self._converse(new, new_ids, people, threads, ours)
         insert_many(self.tx, _conversations, [self._opened(one) for one in threads.values() if one.is_new])
         self._insert(new, new_ids, people, threads, ours)
-        self._link([*new_ids.values(), *(row.id for row in known.values())], set(new_ids.values()))
+        posted = {id_: self.posts[external_id].posted_at for external_id, id_ in new_ids.items()}
+        posted |= {row.id: self.posts[external_id].posted_at for external_id, row in known.items()}
+        self._link(posted, set(new_ids.values()))
         self._write_threads(threads)
         return Stored(len(new), edited, len(known) - edited, buried, tuple(new_ids.values()))
 
@@ -417,7 +419,7 @@ class _Page:
         with _indexed_at_once(self.tx, rows[0]["id"], rows[-1]["id"]):
             insert_many(self.tx, _mentions, rows)
 
-    def _link(self, ids: Sequence[int], new: set[int]) -> None:
+    def _link(self, ids: Mapping[int, datetime], new: set[int]) -> None:
         """Says that the source found these. One that was found and counted before counts for this source now too."""
         if self.source_id is None or not ids:
             return
@@ -432,6 +434,7 @@ class _Page:
         if missing:
             with rollups.kept(self.tx, [id_ for id_ in old if id_ not in linked]):
                 insert_many(self.tx, _links, missing)
+            hours.add(self.tx, self.source_id, [ids[one["mention_id"]] for one in missing], self.now)
 
     def _converse(
         self,

@@ -126,11 +126,21 @@ def all_(tx: Transaction) -> list[SourceRow]:
     return [_source(row) for row in tx.connection.execute(select(_sources).order_by(_sources.c.id))]
 
 
+def spending(tx: Transaction, platform: str, owner: str) -> list[SourceRow]:
+    """The active sources whose last run spent this owner's budgets."""
+    query = select(_sources).where(
+        _sources.c.platform == platform, _sources.c.budget_owner == owner, _sources.c.state == "active",
+        _sources.c.last_success_at.is_not(None), _sources.c.sample.is_(False),
+    )  # fmt: skip
+    return [_source(row) for row in tx.connection.execute(query)]
+
+
 def add(tx: Transaction, now: datetime, **values: Any) -> int:
     """Adds a source; returns its id."""
     blank: dict[str, Any] = {
         "mode": "", "query": "", "state": "active", "cursor": {}, "options": {}, "poll_seconds": 300, "fence": 0,
         "last_error": "", "last_error_kind": "", "what_to_do": "", "failures": 0, "budget": {}, "sample": False,
+        "budget_owner": "", "budget_kind": "", "requests_a_run": 1.0, "waits_for": "",
     }  # fmt: skip
     return added(tx, _sources.insert().values(blank | {"created_at": now} | values))
 
@@ -164,7 +174,9 @@ def cut_links(tx: Transaction, source_id: int, mention_ids: Sequence[int]) -> No
 def due(tx: Transaction, now: datetime, limit: int) -> list[int]:
     """Active sources to ask now that nobody holds, longest due first."""
     query = select(_sources.c.id).where(*_may_run(now), _sources.c.next_run_at <= now)
-    return list(tx.connection.execute(query.order_by(_sources.c.next_run_at).limit(limit)).scalars())
+    # Those that wait for one budget are due at one moment: the one that was read longest ago has its turn first.
+    order = (_sources.c.next_run_at, _sources.c.last_success_at.asc().nulls_first(), _sources.c.id)
+    return list(tx.connection.execute(query.order_by(*order).limit(limit)).scalars())
 
 
 def due_for_recheck(tx: Transaction, now: datetime, limit: int) -> list[int]:

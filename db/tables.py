@@ -186,7 +186,7 @@ class Source(SQLModel, table=True):
 
 
 class SourceHour(SQLModel, table=True):
-    """Mentions that a source found, by the hour that they were posted in. The last weeks only: see dialogue/usual.py."""
+    """Mentions that a source found, by the hour that they were posted in; of the last weeks only. See db/hours.py."""
 
     __tablename__ = "source_hours"
     __table_args__ = ({"sqlite_with_rowid": False},)

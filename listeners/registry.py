@@ -25,11 +25,15 @@ from listeners.base import Capability, Listener, Options, Terminal
 GROUP = "samtal.listeners"
 
 BUILT_IN: Mapping[str, str] = {
+    "appstore": "listeners.app_store",
     "bluesky": "listeners.bluesky",
     "feed": "listeners.feeds",
     "file": "listeners.files",
+    "github": "listeners.github",
     "hackernews": "listeners.hacker_news",
+    "mastodon": "listeners.mastodon",
     "reddit": "listeners.reddit",
+    "wordpress": "listeners.wordpress",
     "x": "listeners.x",
 }
 

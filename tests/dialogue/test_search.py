@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.search import All, Any_, Author, Language, Not, Platform, Words
+from db.search import All, Any_, Author, Language, Near, Not, Platform, Words
 from dialogue.inbox import Filters, page
 from dialogue.search import MAX_LENGTH, MAX_TERMS, SearchError, parse
 from tests.dialogue.conversing import World
@@ -36,6 +36,12 @@ from tests.worlds import said, tag
         ("or ORANGE NOTE", All((Words("or"), Words("ORANGE"), Words("NOTE")))),
         ("https://a.example/b?c", Words("https://a.example/b?c")),
         ("c++", Words("c++")),
+        ("source:Bluesky", Platform("bluesky")),
+        ("acme NEAR broken", Near((Words("acme"),), (Words("broken"),), 10)),
+        ('("a b" OR c) NEAR/3 d*', Near((Words("a b"), Words("c")), (Words("d", prefix=True),), 3)),
+        ("-a NEAR/0 b c", All((Not(Near((Words("a"),), (Words("b"),), 0)), Words("c")))),
+        ("“late parcel”", Words("late parcel")),
+        ('"late deliver*"', Words("late deliver", prefix=True)),
     ],
 )
 def test_a_query_is_read_as_documented(query: str, tree: object) -> None:
@@ -56,6 +62,15 @@ def test_a_query_is_read_as_documented(query: str, tree: object) -> None:
         ("a - b", 2, "'-' at character 3"),
         ("a !!!", 2, "no letter or number"),
         ('a ""', 2, "no letter or number"),
+        ("a NEAR b NEAR c", 9, "'NEAR' at character 10"),
+        ("a NEAR (b c)", 2, "NEAR stands between two words or phrases"),
+        ("a NEAR/99 b", 2, "from 0 to 50"),
+        ("a NEAR/x b", 2, "from 0 to 50"),
+        ("late de*ver", 7, "at the end of a word only"),
+        ("late from:jane", 5, "no field 'from'"),
+        ("late author: jane", 5, "After author: stands a name"),
+        ("author:ja*", 0, "a whole name"),
+        ("lang:english", 0, "no code of a language"),
         ("x" * (MAX_LENGTH + 1), MAX_LENGTH, "at most 500"),
         ("x " * (MAX_TERMS + 1), 2 * MAX_TERMS, "at most 30"),
     ],
@@ -65,6 +80,9 @@ def test_an_error_points_at_the_character(query: str, position: int, words: str)
         parse(query)
     assert caught.value.position == position
     assert words in str(caught.value)
+    shown, caret = caught.value.pointer.splitlines()
+    assert caret.strip() == "^"
+    assert position >= len(query) or shown[caret.index("^")] == query[position]
 
 
 def refusal(act: Callable[..., object], *given: object) -> SearchError | None:
@@ -77,7 +95,7 @@ def refusal(act: Callable[..., object], *given: object) -> SearchError | None:
 
 
 PIECES = st.sampled_from(
-    ["late", '"', "(", ")", "-", " ", "OR", "AND", "NOT", "author:", "lang:de", "*", "\x00", "ö", ":"]
+    ["late", '"', "(", ")", "-", " ", "OR", "AND", "NOT", "NEAR", "NEAR/2", "author:", "lang:de", "*", "\x00", "ö", ":"]
 )
 
 
@@ -127,6 +145,15 @@ def found(world: World, query: str) -> set[str]:
         ("author:nobody", set()),
         ("on:Wall late", {"p1"}),
         ("on:elsewhere", set()),
+        ("source:wall late", {"p1"}),
+        ("parcel NEAR/0 came", {"p1"}),
+        ("came NEAR/0 parcel", {"p1"}),
+        ("parcel NEAR/5 refund", set()),
+        ("parcel NEAR/6 refund", {"p1"}),
+        ("(late OR thank) NEAR/2 (parcel OR you)", {"p1", "p2"}),
+        ('"the parcel" NEAR/1 lat*', {"p1"}),
+        ('"the parcel" NEAR/0 lat*', set()),
+        ("parcel -parcel NEAR/4 want", {"p2", "p3"}),
         ("late\x00refund", {"p1"}),
         ("\ud800late", {"p1"}),
     ],
@@ -139,6 +166,8 @@ HOSTILE = [
     "'; DROP TABLE mentions; --",
     "a*b*",
     "NEAR(a b)",
+    "it's NEAR/2 \\x",
+    '"a \' b" NEAR "c | d"',
     "text:parcel",
     "^parcel",
     "a:*",
@@ -183,3 +212,10 @@ def module_world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_an_author_with_letters_beyond_ascii_is_found(any_world: World) -> None:
     any_world.says("p1", author_id="åsa", author_handle="Åsa Öberg")
     assert found(any_world, 'author:"Åsa Öberg"') == {"p1"}
+
+
+def test_a_name_with_a_blank_may_be_the_one_that_is_shown(any_world: World) -> None:
+    any_world.says("p1", author_id="li", author_handle="liw", author_name="Li Wen")
+    any_world.says("p2", author_id="wen", author_handle="wen", author_name="Li")
+    assert found(any_world, 'author:"li wen"') == {"p1"}
+    assert found(any_world, "author:li") == set()

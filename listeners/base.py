@@ -135,6 +135,8 @@ class Page:
     cursor: Cursor
     rejected: Sequence[Rejected] = ()
     budget: Budget = Budget()
+    filtered: int = 0
+    """Posts that the platform sent and a query does not mean; they are not among `posts`. Listeners leave this be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,36 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Syntax:
+    """What a platform's search can express, and how it writes that; {} is where the word or name goes.
+
+    An empty one it cannot: then it is asked for more, and the rest is filtered here (`listeners.translation`). Without
+    any it is asked for plain words, all of which must occur.
+    """
+
+    max_length: int = 500
+    """Characters of what it can be asked."""
+    together: bool = True
+    """Whether several words can be asked for at once, all of which must occur; else it is asked for one of them."""
+    phrase: str = ""
+    either: str = ""
+    """What stands between alternatives, which are then put in parentheses. Without it each is asked for by itself."""
+    without: str = ""
+    without_phrase: bool = True
+    """Whether a phrase can be excluded as a word can."""
+    prefix: str = ""
+    """A word that may go on; "{}" where its search finds words by their beginning anyhow."""
+    author: str = ""
+    author_names: str = r"[\w.@-]+"
+    """A regular expression: what may be a handle there. Other names it is not asked for."""
+    language: str = ""
+    signs: str = ""
+    """Which of # and @ before a word it looks for."""
+    scope: str = ""
+    """A regular expression: what may stand before the words to say where to look; it is handed on as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
     """One way to listen on a platform. `label` and `query_label` are shown; an empty `query_label` needs no query."""
 
@@ -153,6 +185,9 @@ class Mode:
     label: str
     query_label: str
     help: str = ""
+    syntax: Syntax | None = None
+    """Of a search by words: then its query is written in the one language of `listeners.query`. None: it is a name or
+    an address, and a `Query` holds it as it was typed."""
 
 
 @dataclass(frozen=True, slots=True)

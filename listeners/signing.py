@@ -21,31 +21,44 @@ _BYTES = 32
 """Of each half of a signature on the curve P-256."""
 
 
-def private_key(text: str) -> Key:
-    """The key in a PEM file's text: P-256 (for ES256) or RSA (for RS256), not encrypted. Raises ValueError.
+def p256_key(text: str) -> ec.EllipticCurvePrivateKey:
+    """The key for ES256 in a PEM file's text, as `rsa_key`."""
+    key = _key(text)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError(_ANOTHER_KIND)
+    return key
+
+
+def rsa_key(text: str) -> rsa.RSAPrivateKey:
+    """The key for RS256 in a PEM file's text, not encrypted. Raises ValueError, whose words quote nothing of it.
 
     A field of a form takes the line breaks out of what is pasted, and JSON writes them as two characters; both are
     mended.
     """
+    key = _key(text)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(_ANOTHER_KIND)
+    return key
+
+
+_ANOTHER_KIND = "its private key is of another kind than the platform gives out"
+
+
+def _key(text: str) -> object:
     found = _PEM.search(text.replace("\\n", "\n"))
     if not found:
         raise ValueError("it does not hold a private key from its BEGIN line to its END line")
     body = re.sub(r"\s", "", found[2])
-    lines = [body[at : at + 64] for at in range(0, len(body), 64)]
-    pem = "\n".join([f"-----BEGIN {found[1]}-----", *lines, f"-----END {found[1]}-----", ""])
+    rows = [body[at : at + 64] for at in range(0, len(body), 64)]
+    pem = "\n".join([f"-----BEGIN {found[1]}-----", *rows, f"-----END {found[1]}-----", ""])
     try:
-        key = load_pem_private_key(pem.encode(), None)
+        return load_pem_private_key(pem.encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("its private key is damaged or not complete") from None  # the cause may quote the key
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        return key
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key
-    raise ValueError("its private key is of another kind than the platform gives out")
 
 
 def token(key: Key, claims: Mapping[str, Any], **header: str) -> str:
-    """A signed JSON Web Token with these claims; `header` is added to its type and algorithm."""
+    """A signed JSON Web Token with these claims, by ES256 or RS256; `header` is added to its type and algorithm."""
     algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
     parts = [{"alg": algorithm, "typ": "JWT", **header}, dict(claims)]
     signed = b".".join(_base64(json.dumps(part, separators=(",", ":")).encode()) for part in parts)

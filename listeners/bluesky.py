@@ -52,6 +52,7 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Syntax,
     Terminal,
     Transient,
     Verdict,
@@ -100,7 +101,14 @@ CAPABILITY = Capability(
             name="search",
             label="Posts found by search",
             query_label="Words to search for",
-            help='Such as acme, "acme bank", #acme or mentions:acme.com. All words must occur.',
+            help='Such as acme "acme bank" -#ad. Found in the text alone, not in pictures or links.',
+            syntax=Syntax(
+                phrase='"{}"',
+                author="from:{}",
+                author_names=r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+                language="lang:{}",
+                signs="#",
+            ),
         ),
         Mode(
             name="notifications",

@@ -26,6 +26,7 @@ from listeners.base import (
     Post,
     Query,
     Rejected,
+    Syntax,
     Terminal,
 )
 from listeners.http import Client
@@ -44,7 +45,16 @@ CAPABILITY = Capability(
     answering=Answering.HAND_OFF,
     answering_rule="Hacker News has no way to answer from outside: copy the text and post it on the item's own page.",
     checked_on=date(2026, 11, 22),
-    modes=(Mode("search", "Stories and comments", "Words", "All must appear."),),
+    modes=(
+        Mode(
+            "search",
+            "Stories and comments",
+            "Words",
+            "In their text or title.",
+            # It excludes words too, but also where only an author or a link has them.
+            syntax=Syntax(max_length=MAX_QUERY, phrase='"{}"'),
+        ),
+    ),
     limits="10,000 requests an hour per address; about 1,000 hits per query, which is read in slices of time.",
     search_syntax='words, "a phrase", -without',
     poll_every=timedelta(minutes=2),

@@ -42,6 +42,7 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Syntax,
     Terminal,
     Transient,
     Verdict,
@@ -57,6 +58,7 @@ PAGE = 100
 """Items that Reddit puts on one page at most, and ids that it takes in one look-up."""
 OVERLAP = timedelta(minutes=10)
 """Read again below the mark: Reddit's search index and its spam filter let some posts surface after others."""
+MAX_QUERY = 512
 FIND_PAGES = 3
 CLOCKS_DIFFER = timedelta(minutes=1)
 
@@ -68,7 +70,21 @@ CAPABILITY = Capability(
     "nor archived. A subreddit may have rules of its own against companies: read them first.",
     checked_on=date(2026, 11, 1),
     modes=(
-        Mode("search", "Search", "Words, or r/name and words", "Posts whose title or text match, newest first."),
+        Mode(
+            "search",
+            "Search",
+            "Words, or r/name and words",
+            "Posts whose title or text match, newest first.",
+            # It excludes words too, but with all their inflected forms.
+            syntax=Syntax(
+                max_length=MAX_QUERY,
+                phrase='"{}"',
+                either="OR",
+                author="author:{}",
+                author_names=r"[A-Za-z0-9_-]{3,20}",
+                scope=r"/?r/[A-Za-z0-9_]{2,21}(?:\+[A-Za-z0-9_]{2,21}){0,20}",
+            ),
+        ),
         Mode("posts", "New posts of a subreddit", "Subreddit", "Such as r/coffee, or r/coffee+tea for two."),
         Mode("comments", "New comments of a subreddit", "Subreddit", "Such as r/coffee, or r/coffee+tea for two."),
         Mode("inbox", "Mentions of us and replies to us", "", "Needs a user. Private messages are left alone."),
@@ -357,8 +373,10 @@ class RedditListener:
         words = within[2] if within else text
         if not words or re.fullmatch(r"/?r/\S*", words):
             raise Terminal("There are no words to search for.", "Give words, or r/name followed by words.")
-        if len(words) > 512:
-            raise Terminal(f"The search is {len(words)} characters long; Reddit takes 512.", "Make the search shorter.")
+        if len(words) > MAX_QUERY:
+            raise Terminal(
+                f"The search is {len(words)} characters long; Reddit takes {MAX_QUERY}.", "Make the search shorter."
+            )
         where = f"r/{within[1]}/search" if within else "search"
         return where, {"q": words, "sort": "new", "t": "all", "type": "link", "restrict_sr": str(bool(within)).lower()}
 

@@ -25,6 +25,7 @@ from listeners.base import (
     Absent,
     Answering,
     Author,
+    BadCredentials,
     CannotTell,
     Capability,
     CredentialField,
@@ -40,6 +41,7 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Syntax,
     Terminal,
     Transient,
     Verdict,
@@ -81,7 +83,14 @@ CAPABILITY = Capability(
     checked_on=date(2026, 11, 22),
     modes=(
         Mode("comments", "Comments on the site", "", "All of them, as soon as they are public."),
-        Mode("search", "Comments with certain words", "Words", "Looked for as they stand, also in names."),
+        Mode(
+            name="search",
+            label="Comments with certain words",
+            query_label="Words",
+            help="WordPress looks for them inside of words and in the writers' names, too.",
+            # It takes what it is asked for as one piece of text, line breaks and all.
+            syntax=Syntax(together=False, prefix="{}"),
+        ),
     ),
     max_chars=MAX_BYTES,
     length=length,
@@ -101,7 +110,7 @@ CAPABILITY = Capability(
     ),
     key_needed=True,
     limits="WordPress itself sets none; 100 comments a request.",
-    search_syntax="words as they stand",
+    search_syntax="one word; the rest of a query is looked at here",
     poll_every=timedelta(minutes=1),
     recheck_every=timedelta(hours=6),
     find_lag=timedelta(minutes=1),
@@ -345,7 +354,8 @@ def _meaning(answer: Answer, *, sending: bool = False) -> ListeningError:
     if code == "comment_duplicate":
         return _Duplicate("The same words stand there already.", "Change the answer, or close it.")
     if code in _REFUSALS and answer.status < 500:
-        return Terminal(*_REFUSALS[code])
+        kind = BadCredentials if answer.status == 401 else Terminal
+        return kind(*_REFUSALS[code])
     said = json.dumps({"message": one_line(from_html(message))}).encode()
     return refused(TITLE, answer.status, answer.headers, said, sending=sending)
 
@@ -387,7 +397,9 @@ class WordPress:
         self._api: _Api | None = None
         if self._name:
             asked = _site(options.base_url or written, plain_allowed=options.allow_private_hosts)
-            self._api = _Api(asked, account.get("username", "").strip(), account.get("application_password", ""), options)
+            self._api = _Api(
+                asked, account.get("username", "").strip(), account.get("application_password", ""), options
+            )
 
     def _rest(self) -> _Api:
         if self._api is None:

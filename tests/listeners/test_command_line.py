@@ -91,7 +91,7 @@ def test_parse_reads_a_saved_answer_as_it_was_packed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["fetch", "nowhere"], 2, "There are bluesky, feed, file"),
+        (["fetch", "nowhere"], 2, "There are appstore, bluesky, feed"),
         (["fetch", "feed", "--query", "x", "--mode", "loud"], 2, "It has feed."),
         (["fetch", "feed", "--query", "x", "--set", "colour=red"], 2, "--set takes base_url, timeout"),
         (["fetch", "feed", "--query", "x", "--set", "timeout=soon"], 2, "timeout"),

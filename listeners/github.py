@@ -39,6 +39,7 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Syntax,
     Terminal,
     Transient,
     Verdict,
@@ -108,7 +109,16 @@ CAPABILITY = Capability(
             name="search",
             label="Issues found by search",
             query_label="Words to search for",
-            help='Such as "acme kettle" -repo:acme/kettle. All words must occur, in the issue or in its comments.',
+            help="In their title or text. repo:owner/name or org:name before the words says where to look.",
+            # It excludes words too, but also where only a comment has them.
+            syntax=Syntax(
+                max_length=MAX_QUERY - 30,
+                phrase='"{}"',
+                either="OR",
+                author="author:{}",
+                author_names=r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}",
+                scope=r"(?:repo|org|user):[A-Za-z0-9._/-]{1,140}",
+            ),
         ),
     ),
     max_chars=MAX_CHARS,
@@ -127,7 +137,7 @@ CAPABILITY = Capability(
         ),
     ),
     limits="60 requests an hour without a token, 5,000 with one; searches 10 and 30 a minute.",
-    search_syntax='words, "a phrase", -word, OR, repo:owner/name, org:name, in:title, label:bug, is:open, author:name',
+    search_syntax='words, "a phrase", OR, author:name; repo:owner/name or org:name before them',
     poll_every=timedelta(minutes=5),
     recheck_every=timedelta(hours=24),
     find_lag=timedelta(minutes=1),
@@ -588,7 +598,7 @@ class GitHub:
         return self._step(answer, answer.json())
 
     def _found(self, words: str, bound: Bound) -> Step:
-        """One page of a search. The last change counts: a comment may bring the words into an old issue."""
+        """One page of a search. The last change counts: an edit may bring the words into an old issue."""
         changed = f"{words} updated:>={_zulu(bound.since)}"
         asked: _Params = {"q": changed, "sort": "updated", "order": "asc", **_paging(bound)}
         answer = self._get("/search/issues", asked, fine=(422,))
@@ -952,16 +962,16 @@ def _repository(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """The search, for issues unless it asks for something else itself. Raises Terminal."""
+    """The search, in what issues themselves say unless it asks for something else itself. Raises Terminal."""
     words = clean(text).strip()
     if not words or len(words) > MAX_QUERY:
         raise Terminal(
             "There is nothing to search for." if not words else "These are too many words for GitHub.",
             f"Enter between one word and {MAX_QUERY} characters.",
         )
-    if re.search(r"\b(?:is|type):", words):
-        return words
-    return f"({words}) is:issue" if re.search(r"\bOR\b", words) else f"{words} is:issue"
+    grouped = f"({words})" if re.search(r"\bOR\b", words) else words
+    kind = "" if re.search(r"\b(?:is|type):", words) else " is:issue"
+    return grouped + kind + ("" if re.search(r"\bin:", words) else " in:title,body")
 
 
 def _days(text: str) -> float:

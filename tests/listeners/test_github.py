@@ -304,14 +304,19 @@ def test_a_search_asks_for_issues_by_their_last_change(server: GitHubServer) -> 
     list(opened(server, days="3").fetch(Query(' "tea kettle" -lid ', "search"), {}))
     asked = server.requests[0].params
     words, _, since = asked["q"].partition(" updated:>=")
-    assert words == '"tea kettle" -lid is:issue'
+    assert words == '"tea kettle" -lid is:issue in:title,body'
     assert (asked["sort"], asked["order"]) == ("updated", "asc")
     age = datetime.now(UTC) - datetime.fromisoformat(since)
     assert timedelta(days=3) <= age < timedelta(days=3, minutes=1)
 
 
 @pytest.mark.parametrize(
-    ("typed", "asked"), [("a OR b", "(a OR b) is:issue"), ("x is:pr", "x is:pr"), ("type:issue x", "type:issue x")]
+    ("typed", "asked"),
+    [
+        ("a OR b", "(a OR b) is:issue in:title,body"),
+        ("x is:pr", "x is:pr in:title,body"),
+        ("type:issue in:comments x",) * 2,
+    ],
 )
 def test_a_search_s_own_kind_stays(server: GitHubServer, typed: str, asked: str) -> None:
     list(opened(server).fetch(Query(typed, "search"), {}))

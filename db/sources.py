@@ -16,6 +16,9 @@ from db.tables import Mention, MentionSource, PlatformAccount, Source, SourceRun
 KEPT_REJECTIONS = 20
 """Of one run; the rest is counted."""
 
+FIRST_CHECK = timedelta(minutes=10)
+"""So long after it was entered the worker checks an account; a person may do so at once."""
+
 ABANDONED = "The worker stopped before it had finished; what it had read is kept."
 
 _sources = table(Source)
@@ -325,9 +328,10 @@ def _account(row: Any) -> AccountRow:
     return AccountRow(**{name: getattr(row, name) for name in AccountRow.__slots__})
 
 
-def account(tx: Transaction, account_id: int) -> AccountRow | None:
-    """One account, or None."""
-    row = tx.connection.execute(select(_accounts).where(_accounts.c.id == account_id)).one_or_none()
+def account(tx: Transaction, account_id: int, *, lock: bool = False) -> AccountRow | None:
+    """One account, or None; with `lock` nobody else changes it until the transaction ends."""
+    query = select(_accounts).where(_accounts.c.id == account_id)
+    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _account(row)
 
 
@@ -338,7 +342,10 @@ def accounts(tx: Transaction) -> list[AccountRow]:
 
 def save_account(tx: Transaction, account_id: int | None, values: Mapping[str, Any], now: datetime) -> int:
     """Adds an account, or changes one; returns its id. What was known of its check is forgotten."""
-    fresh = {"checked_at": None, "check_ok": None, "check_words": ""}
+    fresh = {
+        "checked_at": None, "check_ok": None, "check_words": "", "next_check_at": now + FIRST_CHECK, "saved_at": now,
+        "expires_at": None, "refused_at": None, "dead_at": None,
+    }  # fmt: skip
     if account_id is None:
         return added(tx, _accounts.insert().values({**values, **fresh, "created_at": now}))
     tx.connection.execute(update(_accounts).where(_accounts.c.id == account_id).values({**values, **fresh}))
@@ -352,6 +359,27 @@ def account_checked(tx: Transaction, account_id: int, now: datetime, ok: bool, w
         .where(_accounts.c.id == account_id)
         .values(checked_at=now, check_ok=ok, check_words=words, **who)
     )
+
+
+def change_account(tx: Transaction, account_id: int, **values: Any) -> None:
+    """Sets columns."""
+    tx.connection.execute(update(_accounts).where(_accounts.c.id == account_id).values(**values))
+
+
+def revive(tx: Transaction, account_id: int, now: datetime) -> None:
+    """The account is accepted: it is dead no more, and its sources that had stopped are asked again."""
+    change_account(tx, account_id, refused_at=None, dead_at=None)
+    stopped = (_sources.c.state == "active", _sources.c.last_error_kind == "terminal", _sources.c.next_run_at.is_(None))
+    tx.connection.execute(
+        update(_sources).where(_sources.c.account_id == account_id, *stopped).values(next_run_at=now, failures=0)
+    )
+
+
+def accounts_to_check(tx: Transaction, now: datetime, limit: int) -> list[int]:
+    """Accounts that should be checked now, longest due first."""
+    due = func.coalesce(_accounts.c.next_check_at, _accounts.c.created_at)
+    query = select(_accounts.c.id).where(due <= now).order_by(due).limit(limit)
+    return list(tx.connection.execute(query).scalars())
 
 
 def remove_account(tx: Transaction, account_id: int) -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from db import mentions, sources, workspace
+from db.engine import Transaction
 from db.mentions import NewMention, Stored
 from db.sources import AccountRow, PageCount, SourceRow
-from dialogue import points
+from dialogue import budgets, cadence, credentials, points
 from dialogue.alone import alone
+from dialogue.budgets import Allowance
 from dialogue.context import Context, DialogueError
 from listeners import registry
-from listeners.base import Budget, Listener, Options, Page, Post, Query, Terminal, Transient, clean
+from listeners.base import BadCredentials, Budget, Listener, Options, Page, Post, Query, Terminal, Transient, clean
 
 LEASE = timedelta(seconds=150)
 """How long a page may take, longer than one answer of a platform may; renewed with each page that is stored."""
@@ -30,6 +32,8 @@ LONGEST_BACK_OFF = 3_600.0
 """Seconds; doubled from the first to the longest, unless the platform names its own wait."""
 LONGEST_WISH = 86_400.0
 """Seconds that a platform may make us wait: a nonsensical header must not silence a source for good."""
+SEEN_LATE = timedelta(minutes=10)
+"""Platforms show posts some time after they were made: so long before the last run they still count as new since."""
 BASE_URL, POLL_SECONDS, RECHECK_SECONDS = "base_url", "poll_seconds", "recheck_seconds"
 """Options of a source that are ours; the others are the listener's."""
 
@@ -47,6 +51,20 @@ class _Ending:
     outcome: str
     error: str
     values: dict[str, Any]
+    read: _Read | None = None
+    """Set where it ended well."""
+    wait: float | None = None
+    """Seconds for which the platform wants to be left alone."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What a run has read. `fresh` posts were made since the last one; `more` may follow."""
+
+    stored: Stored = field(default_factory=Stored)
+    pages: int = 0
+    fresh: int = 0
+    more: bool = False
 
 
 def due(ctx: Context, limit: int = 100) -> list[int]:
@@ -58,7 +76,8 @@ def due(ctx: Context, limit: int = 100) -> list[int]:
 def collect(ctx: Context, source_id: int) -> str | None:
     """Asks a due source once; returns how that ended: ok, unchanged, transient, terminal, crash, or None.
 
-    None: it was not due, another worker holds it, or it was taken away meanwhile. Never raises for what a platform did.
+    None: it was not due, its budget is used up, another worker holds it, or it was taken away meanwhile. Never raises
+    for what a platform did.
     """
     with alone(ctx, "source", source_id) as free:
         if not free:
@@ -67,12 +86,15 @@ def collect(ctx: Context, source_id: int) -> str | None:
             source = sources.claim(tx, source_id, ctx.clock(), LEASE)
             if source is None:
                 return None
-            run_id = sources.begin_run(tx, source_id, ctx.clock())
             account = sources.account(tx, source.account_id) if source.account_id else None
+            allowance = allowance_of(source, account)
+            if _must_wait(ctx, tx, source, account, allowance):
+                return None
+            run_id = sources.begin_run(tx, source_id, ctx.clock())
         points.reached("collect.claimed")
         try:
-            ending = _run(ctx, source, account, run_id)
-            _end(ctx, source, run_id, ending)
+            ending = _run(ctx, source, account, run_id, allowance)
+            _end(ctx, source, run_id, ending, allowance)
         except LostLease:
             log.info("Source %d was taken from this worker", source_id)
             return None
@@ -83,19 +105,27 @@ def collect(ctx: Context, source_id: int) -> str | None:
 def open_listener(ctx: Context, platform: str, account: AccountRow | None, options: dict[str, Any]) -> Listener:
     """The listener of a source. Raises Terminal, also when the account's credentials cannot be read any more."""
     try:
-        credentials = ctx.secrets.decrypt(account.credentials) if account else {}
+        given = ctx.secrets.decrypt(account.credentials) if account else {}
     except DialogueError as error:
-        raise Terminal(str(error), "Enter the account's credentials again.") from error
+        raise Terminal(str(error), credentials.ENTER_AGAIN) from error
     own = (BASE_URL, POLL_SECONDS, RECHECK_SECONDS)
     return registry.open(
         platform,
-        credentials,
+        given,
         Options(
             base_url=options.get(BASE_URL) or (account.base_url if account else None),
             allow_private_hosts=ctx.allow_private_hosts,
             extra={name: str(value) for name, value in options.items() if name not in own},
+            on_credentials=credentials.keeper(ctx, account.id, account.saved_at) if account else None,
         ),
     )
+
+
+def allowance_of(source: SourceRow, account: AccountRow | None, *, spares: bool = True) -> Allowance:
+    """The budget that this source spends; with `spares` its reserve is left alone."""
+    base_url = source.options.get(BASE_URL) or (account.base_url if account else None)
+    owner = budgets.owner_of(source, account, base_url)
+    return Allowance(source.platform, owner, source.budget_kind if owner == source.budget_owner else "", spares)
 
 
 def as_mention(post: Post) -> NewMention:
@@ -126,8 +156,11 @@ def as_mention(post: Post) -> NewMention:
     )
 
 
-def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int) -> Stored:
-    """Stores a page with its cursor in one transaction and renews the lease. Raises LostLease."""
+def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int, allowance: Allowance | None = None) -> Stored:
+    """Stores a page with its cursor in one transaction and renews the lease. Raises LostLease.
+
+    In the same transaction it notes what the page's headers said of the `allowance`, and takes the next request.
+    """
     now = ctx.clock()
     with ctx.database.transaction() as tx:
         if not sources.holds(tx, source):
@@ -140,6 +173,9 @@ def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int) -> Stor
         sources.change(
             tx, source.id, cursor=page.cursor, budget=_budget(page.budget) or source.budget, lease_until=now + LEASE
         )
+        if allowance is not None:
+            allowance.answered(tx, now, page.budget)
+            allowance.take(tx, now)
     return stored
 
 
@@ -155,13 +191,32 @@ def counted(stored: Stored, page: Page) -> PageCount:
 # One run --------------------------------------------------------------------------------------------------------------
 
 
-def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int) -> _Ending:
+def _must_wait(
+    ctx: Context, tx: Transaction, source: SourceRow, account: AccountRow | None, allowance: Allowance
+) -> bool:
+    """Takes the first request of a run. Puts the source off where there is none, or nobody who may make it."""
+    now = ctx.clock()
+    if account is not None and account.dead_at is not None:
+        ill = _failed(ctx, source, "terminal", account.check_words, credentials.ENTER_AGAIN, None)
+        sources.change(tx, source.id, lease_until=None, **ill.values)
+        return True
+    until = allowance.take(tx, now)
+    if until is None:
+        return False
+    sources.change(tx, source.id, lease_until=None, next_run_at=until, waits_for="budget", budget_owner=allowance.owner)
+    workspace.bump(tx)
+    return True
+
+
+def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int, allowance: Allowance) -> _Ending:
     try:
         listener = open_listener(ctx, source.platform, account, source.options)
-        stored, more, budget = _walk(ctx, source, listener, run_id)
+        read = _walk(ctx, source, listener, run_id, allowance)
     except Transient as error:
         log.info("Source %d (%s): %s", source.id, source.platform, error)
         return _transient(ctx, source, error)
+    except BadCredentials as error:
+        return _refused(ctx, source, account, error)
     except Terminal as error:
         log.warning("Source %d (%s): %s", source.id, source.platform, error)
         return _failed(ctx, source, "terminal", str(error), error.what_to_do, None)
@@ -172,39 +227,57 @@ def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: in
         words = f"Reading failed in a way nobody foresaw ({type(error).__name__}: {str(error)[:200]})."
         next_at = ctx.clock() + timedelta(seconds=back_off(source.failures))
         return _failed(ctx, source, "crash", words, "It is tried again; if it stays, report it with the log.", next_at)
-    return _good(ctx, source, stored, more, budget)
+    if account is not None and account.refused_at is not None:
+        credentials.accepted(ctx, account)
+    return _good(ctx, read)
 
 
-def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int) -> tuple[Stored, bool, Budget]:
-    """Stores up to PAGES_A_RUN pages; returns what they brought, whether more may follow, and the last budget."""
-    stored, budget, pages = Stored(), Budget(), 0
+def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allowance: Allowance) -> _Read:
+    """Stores up to PAGES_A_RUN pages, or as many as the budget allows."""
+    read = _Read()
     reading = listener.fetch(Query(source.query, source.mode), source.cursor)
     for page in reading:
-        brought = store_page(ctx, source, page, run_id)
-        stored, budget, pages = stored + brought, page.budget, pages + 1
+        brought = store_page(ctx, source, page, run_id, allowance)
+        read.stored, read.pages = read.stored + brought, read.pages + 1
+        read.fresh += min(brought.new, _fresh(source, page))
         points.reached("collect.after_page")
         if brought.new or brought.edited:
             ctx.triggers.understand()
-        if pages == PAGES_A_RUN:
-            return stored, True, budget
-    return stored, False, budget
+        if read.pages == PAGES_A_RUN or allowance.until is not None:
+            read.more = True
+            return read
+    return read
 
 
-def _good(ctx: Context, source: SourceRow, stored: Stored, more: bool, budget: Budget) -> _Ending:
-    now = ctx.clock()
-    next_at = now if more else now + timedelta(seconds=source.poll_seconds)
-    if budget.remaining == 0 and budget.resets_at is not None:
-        next_at = max(next_at, min(budget.resets_at, now + timedelta(seconds=LONGEST_WISH)))
+def _fresh(source: SourceRow, page: Page) -> int:
+    """How many of a page's posts were made since the last run; what is read for the first time may be years old."""
+    if source.last_success_at is None:
+        return 0
+    since = source.last_success_at - SEEN_LATE
+    return sum(post.posted_at >= since for post in page.posts)
+
+
+def _good(ctx: Context, read: _Read) -> _Ending:
     well = {
-        "next_run_at": next_at, "last_success_at": now, "failures": 0, "last_error": "", "last_error_kind": "",
-        "what_to_do": "",
+        "last_success_at": ctx.clock(), "failures": 0, "last_error": "", "last_error_kind": "", "what_to_do": "",
     }  # fmt: skip
-    return _Ending("ok" if stored.new or stored.edited else "unchanged", "", well)
+    return _Ending("ok" if read.stored.new or read.stored.edited else "unchanged", "", well, read)
 
 
 def _transient(ctx: Context, source: SourceRow, error: Transient) -> _Ending:
     wait = back_off(source.failures) if error.retry_after is None else min(max(error.retry_after, 1.0), LONGEST_WISH)
-    return _failed(ctx, source, "transient", str(error), "", ctx.clock() + timedelta(seconds=wait))
+    ending = _failed(ctx, source, "transient", str(error), "", ctx.clock() + timedelta(seconds=wait))
+    return replace(ending, wait=error.retry_after)
+
+
+def _refused(ctx: Context, source: SourceRow, account: AccountRow | None, error: BadCredentials) -> _Ending:
+    """Without an account, or once it is dead, a person has to do something; until then it is asked once more."""
+    if account is None or credentials.refused(ctx, account, error):
+        log.warning("Source %d (%s): %s", source.id, source.platform, error)
+        return _failed(ctx, source, "terminal", str(error), error.what_to_do, None)
+    log.info("Source %d (%s) is asked once more: %s", source.id, source.platform, error)
+    next_at = ctx.clock() + credentials.CONFIRMED_AFTER
+    return _failed(ctx, source, "transient", f"{error} Platforms say so in passing, too.", "", next_at)
 
 
 def _failed(
@@ -213,7 +286,7 @@ def _failed(
     words = clean(words)[:1_000]
     ill = {
         "next_run_at": next_at, "last_error_at": ctx.clock(), "last_error": words, "last_error_kind": kind,
-        "what_to_do": clean(what_to_do)[:1_000], "failures": source.failures + 1,
+        "what_to_do": clean(what_to_do)[:1_000], "failures": source.failures + 1, "waits_for": "",
     }  # fmt: skip
     return _Ending(kind, words, ill)
 
@@ -224,16 +297,41 @@ def back_off(failures: int) -> float:
     return plain * random.uniform(0.8, 1.2)  # so that sources that failed together are not asked together
 
 
-def _end(ctx: Context, source: SourceRow, run_id: int, ending: _Ending) -> None:
+def _end(ctx: Context, source: SourceRow, run_id: int, ending: _Ending, allowance: Allowance) -> None:
+    now, values = ctx.clock(), ending.values
     with ctx.database.transaction() as tx:
         if not sources.holds(tx, source):
             raise LostLease
-        sources.end_run(tx, run_id, ctx.clock(), ending.outcome, ending.error)
-        sources.change(tx, source.id, lease_until=None, **ending.values)
+        if ending.read is not None:
+            allowance.give_back(tx)
+            values = values | _pace(tx, source, ending.read, allowance, now)
+        elif ending.wait is not None:
+            allowance.refused(tx, now, ending.wait, ending.error)
+        else:
+            allowance.answered(tx, now)
+        sources.end_run(tx, run_id, now, ending.outcome, ending.error)
+        owner = {"budget_owner": allowance.owner, "budget_kind": allowance.kind}
+        sources.change(tx, source.id, lease_until=None, **owner, **values)
         workspace.bump(tx)
-    next_at = ending.values["next_run_at"]
+    next_at = values["next_run_at"]
     if next_at is not None and next_at <= ctx.clock():
         ctx.triggers.collect(source.id)
+
+
+def _pace(tx: Transaction, source: SourceRow, read: _Read, allowance: Allowance, now: datetime) -> dict[str, Any]:
+    """When a source that was read is asked again, and what was learned of how busy it is."""
+    platforms = registry.capability(source.platform).poll_every.total_seconds()
+    fastest, slowest = cadence.bounds(platforms, source.poll_seconds)
+    since = (now - (source.last_success_at or now)).total_seconds()
+    rate = cadence.learned(source.posts_per_hour, read.fresh, since, fastest)
+    pace = cadence.interval(rate, fastest, slowest)
+    requests = source.requests_a_run if read.more else cadence.requests(source.requests_a_run, read.pages)
+    wish = cadence.Wish(0.0, read.pages) if read.more else cadence.Wish(pace, requests)
+    least, why = budgets.wait(tx, allowance, source.id, wish, now)
+    return {
+        "next_run_at": now + timedelta(seconds=max(wish.interval, least)), "waits_for": why,
+        "posts_per_hour": rate, "interval_seconds": pace, "requests_a_run": requests,
+    }  # fmt: skip
 
 
 def _budget(budget: Budget) -> dict[str, Any]:

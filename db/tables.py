@@ -247,6 +247,75 @@ class Upload(SQLModel, table=True):
     created_at: datetime
 
 
+class Hook(SQLModel, table=True):
+    """A source that another program sends to: the address that it was given, how it signs, how it is read."""
+
+    __tablename__ = "hooks"
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE", primary_key=True)
+    token: str = Field(unique=True)
+    """The end of its address. No secret: what opens the door is the signature."""
+    scheme: str
+    """How it signs; see listeners/webhook_signatures.py."""
+    secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Encrypted, as are the credentials of accounts."""
+    old_secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    old_until: datetime | None = None
+    """Until then the secret before this one is good, too."""
+    layout: dict[str, Any] = _json(dict)
+    """Which part of a delivery is what: {"each", "fields", "best_rating"}; {} until the first came."""
+    paths: list[str] = _json(list)
+    """The parts that deliveries had lately, without what stood in them."""
+    confirmed_at: datetime | None = None
+    """Since when deliveries are read by it; until then they wait for somebody to look."""
+    refused_at: datetime | None = None
+    refused: str = ""
+    """The last delivery that was not taken, and why, in words."""
+
+
+class HookDelivery(SQLModel, table=True):
+    """What was sent once, kept as it came until every item of it has been read."""
+
+    __tablename__ = "hook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("source_id", "delivery_id"),
+        UniqueConstraint("source_id", "nonce"),
+        Index("ix_hook_deliveries_source", "source_id", "id"),
+        Index("ix_hook_deliveries_state", "state", "source_id"),
+        _IDS_NEVER_REUSED,
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE")
+    delivery_id: str
+    """The sender's own, else made from the body."""
+    nonce: str
+    """Made from the signature, which fits once."""
+    apart: bool = False
+    """Whether the sender's id tells two deliveries of the same words apart."""
+    received_at: datetime
+    state: str = "waiting"
+    """waiting, read, rejected (some of it could not be read), discarded."""
+    bytes: int
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """JSON; what was read is null in it, and all of it is gone once nothing is left to read."""
+    new: int = 0
+    edited: int = 0
+    seen: int = 0
+    rejected: int = 0
+    rejections: list[dict[str, str]] = _json(list)
+    """The first few, as {"where", "reason"}."""
+
+
+class Note(SQLModel, table=True):
+    """What the writer of a note said about it; the note itself is a mention."""
+
+    __tablename__ = "notes"
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    user_id: int | None = Field(default=None, foreign_key="users.id")
+    heard: str = ""
+    """Where: phone, visit, chat, mail, event, other."""
+    noted_at: datetime
+
+
 class WorkerRequest(SQLModel, table=True):
     """Something a person waits for the worker to do. kind: preview, account_test, import, sample, remove_source, …"""
 

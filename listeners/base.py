@@ -1,7 +1,7 @@
 """The contract of the listeners room: one file per platform, and nothing here knows a database.
 
-A listener reads pages of posts and may have further powers: `Answers`, `Deletes`. What a platform allows is data, its
-`Capability`; no other room asks which platform it is.
+A listener reads pages of posts and may have further powers: `Answers`, `Deletes`, `Streams`. What a platform allows is
+data, its `Capability`; no other room asks which platform it is.
 """
 
 from __future__ import annotations
@@ -136,7 +136,14 @@ class Page:
     rejected: Sequence[Rejected] = ()
     budget: Budget = Budget()
     filtered: int = 0
-    """Posts that the platform sent and a query does not mean; they are not among `posts`. Listeners leave this be."""
+    """Posts that the platform sent and a query does not mean; they are not among `posts`. Set where they are taken
+    out: by a stream itself, which gets everything, and otherwise by `listeners.translation`."""
+    gone: Sequence[str] = ()
+    """Ids of posts that were deleted; they are not among `posts`."""
+    gone_authors: Sequence[str] = ()
+    """Ids of authors whose accounts were deleted, with all that they wrote."""
+    edits: Sequence[Post] = ()
+    """Posts as they were changed to something that the query does not mean: kept where they are stored already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,8 @@ class Mode:
     syntax: Syntax | None = None
     """Of a search by words: then its query is written in the one language of `listeners.query`. None: it is a name or
     an address, and a `Query` holds it as it was typed."""
+    streams: bool = False
+    """Whether it is read by `Streams.stream`. Its `fetch` then only shows what sort of posts the stream would bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +216,19 @@ class Answering(StrEnum):
 
     API = "api"
     HAND_OFF = "hand_off"
+
+
+class Arrival(StrEnum):
+    """How what was said gets here."""
+
+    ASKED = "asked"
+    """We ask for it, again and again."""
+    UPLOADED = "uploaded"
+    """A person hands in a file."""
+    PUSHED = "pushed"
+    """Another program sends it to us."""
+    TYPED = "typed"
+    """A colleague writes it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +263,8 @@ class Capability:
     cross_person_matching: bool = True
     polls: bool = True
     """False: nothing new ever comes by asking again, as with an uploaded file."""
+    arrival: Arrival = Arrival.ASKED
+    """How it comes where nobody asks; ASKED wherever `polls`."""
     poll_every: timedelta = timedelta(minutes=5)
     recheck_every: timedelta | None = None
     """How often to ask whether posts are still there; None where the platform cannot be asked."""
@@ -373,6 +397,24 @@ class Deletes(Protocol):
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
         """For each id whether it is still public. An id that the platform did not speak of is left out."""
+
+
+STREAM_BEAT = 5.0
+"""Seconds after which a stream yields an empty page where nothing came."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """The power to tell of posts as they are made."""
+
+    def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
+        """Small pages over one connection, at least one every STREAM_BEAT seconds, until `stop()`.
+
+        `stop` is asked several times a second. Going on from any page's cursor leaves no hole and may read again; {}
+        begins with what is posted from now on. A listener never connects again by itself.
+
+        Raises Transient, when the connection is cut or was silent for too long, and Terminal. Pages yielded stay good.
+        """
 
 
 @dataclass(frozen=True, slots=True)

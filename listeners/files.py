@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from listeners import records, values
 from listeners.base import (
     Answering,
+    Arrival,
     Author,
     Capability,
     Cursor,
@@ -53,6 +54,7 @@ CAPABILITY = Capability(
     modes=(Mode("file", "An uploaded file", "File", "CSV with a header, or JSON Lines."),),
     limits="No limit on rows; a line has at most 1 MB.",
     polls=False,
+    arrival=Arrival.UPLOADED,
     duties="Whoever uploads a file answers for being allowed to.",
 )
 

@@ -29,6 +29,7 @@ from listeners.base import (
     Absent,
     Answering,
     Answers,
+    Arrival,
     CannotTell,
     Cursor,
     Deletes,
@@ -165,6 +166,7 @@ def check_capability_is_complete(rig: Rig) -> None:
     assert allows.answering_rule.rstrip().endswith("."), "the answering rule is a sentence for a person"
     assert (allows.answering is Answering.API) == isinstance(rig.listener, Answers)
     assert (allows.recheck_every is not None) == isinstance(rig.listener, Deletes)
+    assert allows.polls == (allows.arrival is Arrival.ASKED)
     if allows.max_chars is not None:
         assert allows.length("") == 0 < allows.length("a word or two") <= allows.max_chars
 

@@ -260,10 +260,12 @@ class _Page:
         for id_, row in known.items():
             post = authors[id_]
             name = post.author_name or row.display_name
+            # What only knows the id, such as a stream that tells no more, takes no handle away.
+            handle = row.handle if post.author_handle == id_ else post.author_handle
             followers = row.followers if post.author_followers is None else post.author_followers
             now_ours = row.ours or id_ in ours
             if (row.handle, row.display_name, row.followers, row.ours) != (
-                post.author_handle,
+                handle,
                 name,
                 followers,
                 now_ours,
@@ -271,14 +273,14 @@ class _Page:
                 changed.append(
                     {
                         "b_id": row.id,
-                        "handle": post.author_handle,
+                        "handle": handle,
                         "display_name": name,
                         "followers": followers,
                         "ours": now_ours,
                         "last_seen_at": self.now,
                     }  # fmt: skip
                 )
-            before, after = row.display_name or row.handle, name or post.author_handle
+            before, after = row.display_name or row.handle, name or handle
             if before != after:
                 called.append({"b_id": row.person_id, "b_before": before, "display_name": after})
         if changed:

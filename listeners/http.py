@@ -321,10 +321,10 @@ def _instead_of_json(answer: Answer) -> str:
 
 def transport(options: Options) -> httpx.HTTPTransport:
     """An httpx transport that connects to checked addresses only, also on redirects, and ends a dripping answer."""
-    guarded = httpx.HTTPTransport(verify=_tls(), trust_env=False)
+    guarded = httpx.HTTPTransport(verify=tls(), trust_env=False)
     # httpx offers no other way to hand a network backend to its pool; tests/listeners/test_http.py holds that it works.
     guarded._pool = httpcore.ConnectionPool(
-        ssl_context=_tls(),
+        ssl_context=tls(),
         max_connections=10,
         keepalive_expiry=5.0,
         network_backend=_CheckedNetwork(options.allow_private_hosts, options.timeout * MAX_TIMES_TIMEOUT),
@@ -333,7 +333,7 @@ def transport(options: Options) -> httpx.HTTPTransport:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Made once: reading the certificate authorities takes longer than many a request."""
     return httpx.create_ssl_context()
 

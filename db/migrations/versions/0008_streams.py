@@ -1,4 +1,4 @@
-"""Streams."""
+"""Streams need no tables: a stream is a source, held by its lease, and its cursor is the source's."""
 
 revision = "0008"
 down_revision = "0007"
@@ -7,4 +7,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Nothing."""

@@ -224,14 +224,14 @@ def _opened(given: argparse.Namespace, *, for_parsing: bool = False) -> Listener
     possible = ["base_url", "timeout", *fields, *extra_options]
     settings = _settings(given.settings, possible, allows)
     account = {name: settings[name] for name in fields if name in settings}
-    if for_parsing and not account:  # parsing asks nobody, so that no key is needed
-        account = {field.name: field.default or "none" for field in allows.credentials if field.required}
     options = Options(
         base_url=settings.get("base_url"),
         timeout=_seconds(settings.get("timeout", "20")),
         allow_private_hosts=True,
         extra={**_own_machine(extra_options), **{name: settings[name] for name in extra_options if name in settings}},
     )
+    if for_parsing and not account:  # parsing asks nobody, so that no key is needed
+        return registry.parser(given.platform, options)
     return registry.open(given.platform, account, options)
 
 

@@ -30,11 +30,13 @@ BUILT_IN: Mapping[str, str] = {
     "feed": "listeners.feeds",
     "file": "listeners.files",
     "github": "listeners.github",
+    "googleplay": "listeners.google_play",
     "hackernews": "listeners.hacker_news",
     "mastodon": "listeners.mastodon",
     "reddit": "listeners.reddit",
     "wordpress": "listeners.wordpress",
     "x": "listeners.x",
+    "youtube": "listeners.youtube",
 }
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,16 @@ def open(platform: str, account: Mapping[str, str], options: Options) -> Listene
         raise Terminal(f"{module.CAPABILITY.title} needs {', '.join(missing)}.", "Enter it in the account.")
     defaults = {field.name: field.default for field in fields.values() if field.default}
     return module.open({**defaults, **given} if given else {}, options)
+
+
+def parser(platform: str, options: Options) -> Listener:
+    """A listener that is only asked to parse: without an account, else with a made-up one. Raises as `capability`."""
+    module = _module(platform)
+    try:
+        return module.open({}, options)
+    except Terminal:
+        made_up = {one.name: one.default or "none" for one in module.CAPABILITY.credentials if one.required}
+        return module.open(made_up, options)
 
 
 def _module(platform: str) -> Platform:

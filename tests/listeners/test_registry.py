@@ -122,3 +122,8 @@ def test_an_account_that_does_not_fit_is_refused(account: dict[str, str], words:
 def test_defaults_stand_in_for_what_is_not_given() -> None:
     listener = registry.open("acme", {"token": "t"}, Options())
     assert listener.account == {"token": "t", "region": "eu"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("platform", registry.names())
+def test_every_platform_parses_without_an_account(platform: str) -> None:
+    assert registry.parser(platform, Options()).capability.platform == platform

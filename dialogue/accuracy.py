@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from math import sqrt
 
 from analysis.base import KNOWN_LANGUAGES, Intent, Sentiment
+from analysis.intervals import wilson
 from db import gold
 from db.gold import Judgement, Reading
 from dialogue.context import Actor, Context, Role, require
@@ -35,8 +35,6 @@ FEW = 30
 """Judgements above a threshold under which the model's own word is told instead, and said to be that."""
 RECENT = 10_000
 """The newest mentions: what is drawn from, and what shares are shares of."""
-NORMAL_95 = 1.959963984540054
-"""The 97.5th percentile of the normal distribution."""
 _BINS = 10
 
 
@@ -191,17 +189,6 @@ def share(right: int, of: int) -> Share:
     """The share with its 95 % interval by Wilson's score, which stays within 0 and 1 and is honest about few."""
     low, high = wilson(right, of)
     return Share(right, of, right / of if of else None, low, high)
-
-
-def wilson(right: int, of: int, z: float = NORMAL_95) -> tuple[float, float]:
-    """The interval of a share by Wilson's score; 0 and 1 of nothing."""
-    if of == 0:
-        return 0.0, 1.0
-    observed, spread = right / of, z * z / of
-    centre = observed + spread / 2
-    reach = z * sqrt(observed * (1 - observed) / of + spread / (4 * of))
-    # Rounding must not put the share itself outside.
-    return min(observed, (centre - reach) / (1 + spread)), max(observed, (centre + reach) / (1 + spread))
 
 
 def draw(version: str, mention_id: int) -> int:

@@ -120,12 +120,16 @@ class ThemeCard:
 
 @dataclass(frozen=True, slots=True)
 class Themes:
-    """What was found. words: when the last search was and over what; or when the first one will be."""
+    """What was found. words: when the last search was and over what; or when the first one will be.
+
+    searchable: enough has been read for a search to find anything.
+    """
 
     cards: tuple[ThemeCard, ...]
     words: str
     searched_at: datetime | None
     searching: bool
+    searchable: bool
     first: date
     last: date
 
@@ -327,6 +331,7 @@ def themes(ctx: Context, actor: Actor, days: int = 7, *, growing: bool = False) 
         names = {one.name for one in topic_rows.all_(tx)} | topics_on_their_way(tx)
         board = rows.items_on_board(tx, [one.item_id for one in found if one.item_id is not None])
         earlier = measures.daily(tx, first - timedelta(days=days), first - timedelta(days=1))
+        searchable = done is not None or rows.tagged_since(tx, 0, FIRST) >= FIRST
     searched = done.started_at if done is not None else None
     comparable = int(earlier["count"].sum()) >= FEW
     cards = [_card(one, sizes[one.id], quotes[one.id], first, days, searched, names, board) for one in found]
@@ -336,7 +341,7 @@ def themes(ctx: Context, actor: Actor, days: int = 7, *, growing: bool = False) 
         cards = [card for card in cards if card.trend in ("new", "growing")]
     cards.sort(key=lambda card: (card.before - card.count if growing else -card.count, card.id))
     searching = last is not None and last.state == "running" and (last.lease_until or now) >= now
-    return Themes(tuple(cards), _run_words(done), searched, searching, first, today)
+    return Themes(tuple(cards), _run_words(done), searched, searching, searchable, first, today)
 
 
 def topics_on_their_way(tx: Transaction) -> set[str]:

@@ -58,7 +58,7 @@ def show_top(found: themes.Themes, now: datetime, may: bool) -> None:
         searched = f" Searched {text.when(found.searched_at, now)}." if found.searched_at else ""
         look.heading("Themes", found.words + ("" if found.searching else searched))
     with right, st.container(horizontal=True, horizontal_alignment="right"):
-        if may and state.request("themes") is None:
+        if may and state.request("themes") is None and found.searchable:
             st.button(
                 "Search now",
                 icon=":material/refresh:",

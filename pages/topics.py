@@ -382,10 +382,13 @@ def show_moved(one: dict[str, Any], quotes: dict[int, topics.Quote]) -> None:
     gains = f":green[+{one['gains']:,}]" if one["gains"] else ""
     loses = f":red[−{one['loses']:,}]" if one["loses"] else ""
     st.markdown(f"**{text.plain(one['name'], 80)}** {one['now']:,} → {one['then']:,} {gains} {loses}")
-    for words, ids in (("would get it", one["gained"]), ("would lose it", one["lost"])):
+    for words, ids, of in (
+        ("would get it", one["gained"], one["gains"]),
+        ("would lose it", one["lost"], one["loses"]),
+    ):
         here = [quotes[id_] for id_ in ids if id_ in quotes]
         if here:
-            with st.expander(f"{len(here)} that {words}"):
+            with st.expander(f"{len(here)} of {of:,} that {words}" if of > len(here) else f"{of:,} that {words}"):
                 for quote in here:
                     look.quote(quote.text, limit=280)
                     st.markdown(look.small("now: " + (", ".join(quote.topics) or "no topic")))
@@ -406,6 +409,8 @@ def show_last_change(found: Taxonomy, now: datetime) -> None:
                 help="Puts the topics back as they were before, and re-tags the mentions",
             )  # fmt: skip
         st.markdown("**Corrections teach topics at once, for what comes.** What is here already keeps its tags.")
+        if not found.mentions:
+            return
         st.button(
             "Re-tag all with what was learned",
             icon=":material/sync:",

@@ -18,11 +18,12 @@ from analysis.base import Intent, Topic
 from analysis.calibration import INTENTS, Floats, features, softmax
 from analysis.calibration import moods as mood_probabilities
 from analysis.encoder import Encoder, Reading
+from analysis.intervals import wilson
 from analysis.text import clean, mask
 from analysis.topics import Matcher, default_topics
 from analysis.training import corpus
 from analysis.training.linear import Linear, class_weights, fit
-from analysis.training.scores import calibration_error, f1_by_class, fit_temperature, macro_f1, macro_recall, wilson
+from analysis.training.scores import calibration_error, f1_by_class, fit_temperature, macro_f1, macro_recall
 
 SEED = 7
 COMMON_MOODS = 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,16 +23,6 @@ def f1_by_class(predicted: NDArray[np.int64], labels: Sequence[int], classes: in
 def macro_f1(predicted: NDArray[np.int64], labels: Sequence[int], classes: int = 3) -> float:
     """The mean of the classes' F1, in percent: UMSAB's measure."""
     return 100 * float(np.mean(f1_by_class(predicted, labels, classes)))
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which `right` of `total` were counted (Wilson 1927), 0 to 1."""
-    if total == 0:
-        return 0.0, 1.0
-    z, share = 1.959964, right / total
-    middle = share + z * z / (2 * total)
-    width = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (middle - width) / (1 + z * z / total), (middle + width) / (1 + z * z / total)
 
 
 def macro_recall(predicted: NDArray[np.int64], labels: Sequence[int]) -> float:

@@ -13,24 +13,9 @@ from numpy.typing import NDArray
 
 from analysis import naming, themes
 from analysis.themes import Cluster, Known, find, match
+from tests.chatter import CHATTER, NOUNS, SAID
 
 Floats = NDArray[np.float32]
-SAID = ("The {} has not come for {} weeks", "Where is the {}, number {}?", "{} again, day {}")
-NOUNS = (
-    "refund",
-    "battery",
-    "parcel",
-    "pedal",
-    "invoice",
-    "lamp",
-    "saddle",
-    "helmet",
-    "voucher",
-    "brake",
-    "mirror",
-    "tyre",
-)
-WORDS = "sun table river walk music green window early paper stone cloud bread yellow quiet corner winter".split()
 
 
 class World:
@@ -47,7 +32,7 @@ class World:
 
     def speak(self, noun: str, count: int) -> World:
         for number in range(count):
-            words = " ".join(self.chance.choice(WORDS, 4, replace=False))
+            words = " ".join(self.chance.choice(CHATTER, 4, replace=False))
             sentence = SAID[number % 3].format(noun, number)
             self.texts.append(f"{sentence}, {words}")
             self.vectors.append(self.centres[noun] + 0.45 * self._somewhere())
@@ -55,7 +40,7 @@ class World:
 
     def chat(self, count: int) -> World:
         for _ in range(count):
-            self.texts.append(" ".join(self.chance.choice(WORDS, 7)))
+            self.texts.append(" ".join(self.chance.choice(CHATTER, 7)))
             self.vectors.append(self._somewhere())
         return self
 
@@ -195,7 +180,7 @@ def test_merged_and_split_are_told_apart_from_new() -> None:
 
 def test_a_name_is_never_a_bare_function_word() -> None:
     world = World()
-    world.texts = [f"{start} it is not the {word} of you" for word in WORDS for start in ("and", "but", "so", "when")]
+    world.texts = [f"{start} it is not the {word} of you" for word in CHATTER for start in ("and", "but", "so", "when")]
     centre = world._somewhere()
     world.vectors = [centre + 0.2 * world._somewhere() for _ in world.texts]
     world.chat(200)
@@ -206,7 +191,7 @@ def test_a_name_is_never_a_bare_function_word() -> None:
 
 def test_words_that_most_groups_share_say_nothing_in_any_language() -> None:
     subjects = "suno pluvo nigra blanka granda malgranda varma malvarma".split()
-    texts = [f"kaj la {subject} estas {word}" for subject in subjects for word in WORDS]
+    texts = [f"kaj la {subject} estas {word}" for subject in subjects for word in CHATTER]
     groups = [np.arange(16) + 16 * number for number in range(len(subjects))]
     named = naming.describe(groups, texts, np.arange(len(texts)), np.ones(len(texts), bool))
     assert [words[0].lower() for words in named if words] == subjects
@@ -214,7 +199,7 @@ def test_words_that_most_groups_share_say_nothing_in_any_language() -> None:
 
 def test_the_brand_is_no_name_by_itself() -> None:
     subjects = "hinge motor frame saddle lamp brake pedal mirror".split()
-    texts = [f"Halvora {subject} {word} lately" for subject in subjects for word in WORDS]
+    texts = [f"Halvora {subject} {word} lately" for subject in subjects for word in CHATTER]
     groups = [np.arange(16) + 16 * number for number in range(len(subjects))]
     named = naming.describe(groups, texts, np.arange(len(texts)), np.ones(len(texts), bool))
     assert all(words and subject in words[0].lower() for words, subject in zip(named, subjects, strict=True))

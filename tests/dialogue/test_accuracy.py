@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.intervals import wilson
 from db.gold import LEAST_CERTAIN, PASSING, RANDOM, Judgement
 from dialogue import accuracy, inbox, review
 from dialogue.context import Actor, Context, Role
@@ -38,7 +39,7 @@ def mood(ctx: Context, who: Actor, **which: object) -> accuracy.FieldReport:
     ],
 )
 def test_the_interval_is_wilsons(right: int, of: int, low: float, high: float) -> None:
-    assert accuracy.wilson(right, of) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(right, of) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_nothing_looked_at_says_nothing() -> None:
@@ -49,9 +50,9 @@ def test_nothing_looked_at_says_nothing() -> None:
 @given(of=st.integers(1, 10_000), data=st.data())
 def test_the_interval_holds_the_share_and_stays_within_bounds(of: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, of))
-    low, high = accuracy.wilson(right, of)
+    low, high = wilson(right, of)
     assert -1e-15 < low <= right / of <= high < 1 + 1e-15
-    narrower = accuracy.wilson(right * 4, of * 4)
+    narrower = wilson(right * 4, of * 4)
     assert narrower[1] - narrower[0] < high - low
 
 

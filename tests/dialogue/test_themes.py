@@ -11,25 +11,9 @@ from db import tags
 from db import themes as rows
 from dialogue import feedback, privacy, requests, sample, themes, topics
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Role
+from tests.chatter import CHATTER, NOUNS, SAID
 from tests.conftest import Clock, RecordedTriggers, as_role
 from tests.worlds import digest, look, post, said, store, tag
-
-NOUNS = (
-    "refund",
-    "battery",
-    "parcel",
-    "pedal",
-    "invoice",
-    "lamp",
-    "saddle",
-    "helmet",
-    "voucher",
-    "brake",
-    "mirror",
-    "tyre",
-)
-SAID = ("The {} has not come for {} weeks", "Where is the {}, number {}?", "{} again, day {}")
-CHATTER = "sun table river walk music green window early paper stone cloud bread yellow quiet corner winter".split()
 
 
 class Crowd:

@@ -45,6 +45,7 @@ def spoke_before(ctx: Context) -> None:
 def test_empty_it_says_when_the_first_themes_appear(ctx: Context, open_page: Opened) -> None:
     app = open_page("themes")
     assert "first themes appear once the model has read 20 mentions" in shown(app)
+    assert "search_themes" not in {one.key for one in app.button}, "there is nothing to search"
 
 
 def test_a_card_says_how_many_how_it_moved_and_what_they_say(ctx: Context, open_page: Opened) -> None:
@@ -117,6 +118,7 @@ def _me() -> Actor:
 
 
 def test_a_click_searches_now(ctx: Context, open_page: Opened) -> None:
+    found(ctx)
     app = open_page("themes", Role.PRODUCT)
     app.button("search_themes").click().run()
     assert [one.kind for one in requests.active(ctx, SYSTEM)] == [themes.SEARCH]

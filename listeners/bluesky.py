@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ from atproto_client.utils import facet_detection
 from atproto_core.exceptions import AtProtocolError
 from pydantic import ValidationError
 
-from listeners import http
+from listeners import bluesky_stream, http, streaming
 from listeners.base import (
     Absent,
     Answering,
@@ -58,6 +59,9 @@ from listeners.base import (
     Verdict,
     clean,
 )
+from listeners.matching import matches
+from listeners.query import And, Node, Not, Or, QueryError, parse
+from listeners.query import Author as Wrote
 from listeners.walking import ByTime, Listing, StaleToken, Token, walk
 
 PLATFORM = "bluesky"
@@ -73,10 +77,15 @@ POSTS_PER_CHECK = 25
 OVERLAP = timedelta(minutes=5)
 """Posts are listed by the clock of the app that wrote them, so a late one surfaces below newer ones: so much is read
 again."""
+PROFILES_AT_ONCE = 25
+PROFILE_HOURS = 1
+"""So long is an author's handle believed that a stream did not tell."""
 SIGN_INS = (30, timedelta(minutes=5))
 """So often may one account sign in within that time."""
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 def length(text: str) -> int:
@@ -87,6 +96,20 @@ def length(text: str) -> int:
     graphemes = sum(1 for _ in regex.finditer(r"\X", text))
     return max(graphemes, -(-len(text.encode("utf-8", "replace")) * MAX_GRAPHEMES // MAX_BYTES))
 
+
+_SYNTAX = Syntax(
+    phrase='"{}"',
+    author="from:{}",
+    author_names=r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+    language="lang:{}",
+    signs="#",
+)
+EXTRA = {
+    "stream_url": (
+        "Where posts are streamed from, in place of Bluesky's own Jetstream: the address of a Jetstream, "
+        "or of a relay or server with /xrpc/com.atproto.sync.subscribeRepos"
+    ),
+}
 
 CAPABILITY = Capability(
     platform=PLATFORM,
@@ -102,19 +125,21 @@ CAPABILITY = Capability(
             label="Posts found by search",
             query_label="Words to search for",
             help='Such as acme "acme bank" -#ad. Found in the text alone, not in pictures or links.',
-            syntax=Syntax(
-                phrase='"{}"',
-                author="from:{}",
-                author_names=r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
-                language="lang:{}",
-                signs="#",
-            ),
+            syntax=_SYNTAX,
         ),
         Mode(
             name="notifications",
             label="Said to our account",
             query_label="",
             help="Mentions of the account, replies to it and quotes of it.",
+        ),
+        Mode(
+            name="stream",
+            label="Posts as they are made",
+            query_label="Words to listen for",
+            help="Within a second or two. Begins with what is posted from now on; reads the whole network to find it.",
+            syntax=_SYNTAX,
+            streams=True,
         ),
     ),
     max_chars=MAX_GRAPHEMES,
@@ -406,6 +431,10 @@ class _Account:
     """When, by the monotonic clock."""
     closed: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """Posts that may not be answered, and why, as last seen."""
+    profiles: OrderedDict[str, tuple[float, Author]] = field(default_factory=OrderedDict)
+    """Authors by DID, each with the moment until which it is believed."""
+    profiles_from: float = 0.0
+    """When profiles may be asked for again, after it had failed."""
 
     def note_sign_in(self) -> None:
         """Counts a sign-in. Raises Transient where it would be one too many."""
@@ -661,6 +690,18 @@ class Bluesky:
         page_at = self._listing_of(query)
         return walk(page_at, cursor, order=ByTime(overlap=OVERLAP))
 
+    def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
+        """Posts of the whole network that the query means, as they are made. Raises Transient, Terminal."""
+        if query.mode != "stream":
+            raise Terminal("Bluesky streams posts by their words alone.", "Choose the mode stream.")
+        meant = self._meant(query.text)
+        address = bluesky_stream.address_of(self._options.extra.get("stream_url", "").strip(), self._options.base_url)
+        reader = bluesky_stream.reader_of(address, cursor, _post_or_rejected, lambda post: matches(meant, post))
+        self._sign_in_early()
+        with streaming.Socket(TITLE, reader.url, self._options) as connection:
+            for page in streaming.pages(connection, reader, stop):
+                yield self._with_profiles(page)
+
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one answer of searchPosts, listNotifications, getPosts or getPostThread. Raises Terminal."""
         try:
@@ -673,8 +714,8 @@ class Bluesky:
         mode = query.mode or CAPABILITY.default_mode
         if mode == "notifications":
             return self._said_to_us
-        if mode != "search":
-            raise Terminal(f"Bluesky has no mode {mode[:40]!r}.", "Choose search or notifications.")
+        if mode not in ("search", "stream"):
+            raise Terminal(f"Bluesky has no mode {mode[:40]!r}.", "Choose search, notifications or stream.")
         words = clean(query.text).strip()
         if not words:
             raise Terminal("There is nothing to search for.", "Enter the words to search for.")
@@ -711,6 +752,80 @@ class Bluesky:
             next_token=below if isinstance(below, str) and below else None,
             budget=_budget(response),
         )
+
+    # -- streaming
+
+    def _meant(self, words: str) -> Node:
+        """The query, with authors also by their DIDs: a stream tells no handles. Raises Terminal, Transient."""
+        try:
+            meant = parse(words)
+        except QueryError as error:
+            raise Terminal(str(error), "Correct the words to listen for.") from error
+        if meant is None:
+            raise Terminal("There is nothing to listen for.", "Enter the words to listen for.")
+        return self._by_did(meant)
+
+    def _by_did(self, node: Node) -> Node:
+        if isinstance(node, Not):
+            return Not(self._by_did(node.part))
+        if isinstance(node, And | Or):
+            return type(node)(tuple(map(self._by_did, node.parts)))
+        if isinstance(node, Wrote) and _is_handle(name := node.name.lstrip("@")):
+            did = self._did_of(name)
+            return Or((node, Wrote(did))) if did else node
+        return node
+
+    def _sign_in_early(self) -> None:
+        """So that the first post waits for no sign-in. Raises Terminal where the account is not accepted."""
+        if self._handle and self._password:
+            try:
+                self._signed_in()
+            except Transient as error:
+                log.info("The stream begins without a sign-in: %s", error)
+
+    def _with_profiles(self, page: Page) -> Page:
+        """The page with its authors' handles, names and followers; where they cannot be had, the DID stays for now."""
+        authors = self._profiles({post.author.id for post in (*page.posts, *page.edits) if post.author})
+
+        def named(post: Post) -> Post:
+            author = authors.get(post.author.id) if post.author else None
+            if author is None:
+                return post
+            url = _web_address(author, post.external_id.rpartition("/")[2])
+            return post.model_copy(update={"author": author, "url": url})
+
+        return replace(page, posts=[*map(named, page.posts)], edits=[*map(named, page.edits)]) if authors else page
+
+    def _profiles(self, dids: set[str]) -> dict[str, Author]:
+        """As far as they are known or can be asked for; never raises, since posts must not wait for names."""
+        now, kept = time.monotonic(), self._account.profiles
+        found = {did: kept[did][1] for did in dids if did in kept and kept[did][0] > now}
+        missing = sorted(dids - set(found))
+        if not missing or now < self._account.profiles_from or not (self._handle and self._password):
+            return found
+        try:
+            for start in range(0, len(missing), PROFILES_AT_ONCE):
+                found |= self._asked_for(missing[start : start + PROFILES_AT_ONCE])
+        except ListeningError as error:
+            log.info("Authors keep their DIDs as handles for a minute: %s", error)
+            self._account.profiles_from = now + 60.0
+        return found
+
+    def _asked_for(self, dids: list[str]) -> dict[str, Author]:
+        """Raises Transient, Terminal."""
+        params = models.AppBskyActorGetProfiles.Params(actors=dids)
+        response = self._query("app.bsky.actor.getProfiles", params)
+        found: dict[str, Author] = {}
+        for profile in map(_dict, _list(_dict(response.content).get("profiles"))):
+            try:
+                author = _author(profile)
+            except (_NoPost, ValidationError):
+                continue
+            found[author.id] = author
+            self._account.profiles[author.id] = (time.monotonic() + PROFILE_HOURS * 3_600, author)
+        while len(self._account.profiles) > 10_000:
+            self._account.profiles.popitem(last=False)
+        return found
 
     # -- answering
 

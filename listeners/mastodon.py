@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import regex
 from pydantic import ValidationError
 
-from listeners import http
+from listeners import http, streaming
 from listeners.base import (
     Absent,
     Answering,
@@ -45,7 +46,8 @@ from listeners.base import (
     clean,
 )
 from listeners.plain_text import from_html, one_line
-from listeners.walking import ByKey, ByTime, Listing, Token, walk
+from listeners.streaming import Changed, Event, Gone, Made, Other
+from listeners.walking import ByKey, ByTime, Listing, Token, onward, walk
 
 PLATFORM = "mastodon"
 TITLE = "Mastodon"
@@ -63,6 +65,10 @@ OVERLAP = timedelta(minutes=15)
 PAGES_OF_OURS = 10
 """So many pages of our own posts are looked through for an answer."""
 CLOCKS_APART = timedelta(minutes=5)
+SETTLED = 2.0
+"""Seconds after which a stream that was asked for certainly runs; the instance does not say so."""
+WALK_EVERY = 600.0
+"""Seconds between two walks beside an open stream; less than OVERLAP, so that each sees all that the last did not."""
 
 _LINK = re.compile(r"""https?://[^\s<>"]*[^\s<>".,;:!?'()\[\]{}…]""")
 _MENTION = re.compile(r"(?<![=/\w])@([a-z0-9_]++(?:[.-]++[a-z0-9_]++)*+)(@\w++(?:[.-]++\w++)*+)?", re.IGNORECASE)
@@ -105,6 +111,20 @@ CAPABILITY = Capability(
             label="Said to our account",
             query_label="",
             help="Mentions of the account, replies to it and quotes of it, private ones too. Needs an access token.",
+        ),
+        Mode(
+            name="stream",
+            label="Posts with a hashtag, as they are made",
+            query_label="Hashtags",
+            help="As 'Posts with a hashtag', within a second or two. Needs an access token.",
+            streams=True,
+        ),
+        Mode(
+            name="notifications_stream",
+            label="Said to our account, as it is said",
+            query_label="",
+            help="As 'Said to our account', within a second or two. Needs an access token.",
+            streams=True,
         ),
     ),
     max_chars=MAX_CHARS,
@@ -389,6 +409,96 @@ def _tags(query: str) -> tuple[str, list[tuple[str, str]]]:
     return first, [("any[]", tag) for tag in others] + [("none[]", tag) for tag in unwanted]
 
 
+_ALSO_STREAMED = {"stream": "hashtag", "notifications_stream": "notifications"}
+"""The modes that are streamed, and what a walk of each reads."""
+
+
+def _subscriptions(query: Query) -> list[dict[str, str]]:
+    """What the stream is asked for. Raises Terminal as `_tags` does."""
+    if query.mode == "notifications_stream":
+        return [{"stream": "user:notification"}]
+    first, others = _tags(clean(query.text))
+    tags = [first, *(tag for name, tag in others if name == "any[]")]
+    return [{"stream": "hashtag", "tag": tag} for tag in tags]
+
+
+def _left_out(query: Query) -> set[str]:
+    """The tags that leave a post out; a timeline is asked without them, a stream cannot be."""
+    if query.mode == "notifications_stream":
+        return set()
+    return {tag.lower() for name, tag in _tags(clean(query.text))[1] if name == "none[]"}
+
+
+def _or_after(seconds: float, stop: Callable[[], bool]) -> Callable[[], bool]:
+    until = time.monotonic() + seconds
+    return lambda: stop() or time.monotonic() >= until
+
+
+class _Live:
+    """Reads the messages of a stream; see `streaming.Reader`. The walk's mark moves with what they tell."""
+
+    def __init__(self, home: str, cursor: Cursor, left_out: set[str]) -> None:
+        self._home = home
+        self._left_out = left_out
+        self.cursor = cursor
+
+    def read(self, message: str | bytes) -> Iterator[Event]:
+        """See `streaming.Reader`."""
+        try:
+            told = json.loads(message)
+            payload = told.get("payload") if isinstance(told, dict) else None
+            if isinstance(payload, str) and told.get("event") != "delete":
+                payload = json.loads(payload)
+        except (ValueError, RecursionError):
+            yield Rejected("event", "is no JSON, or breaks off")
+            return
+        if not isinstance(told, dict):
+            yield Rejected("event", "is no event")
+            return
+        if "error" in told:
+            _refused_stream(told)
+        kind = told.get("event")
+        if kind == "delete" and _is_number(payload):
+            yield Gone(f"{payload}@{self._home}")
+        elif kind in ("update", "status.update") and _is_public(payload):
+            yield self._said(payload, changed=kind == "status.update")
+        elif kind == "notification" and _is_said_to_us({"type": None, **_dict(payload)}):
+            yield self._told_us(_dict(payload))
+
+    def _said(self, status: object, *, changed: bool) -> Event:
+        post = post_or_rejected("event", status, self._home)
+        if isinstance(post, Rejected):
+            return post
+        tags = {str(_dict(tag).get("name")).lower() for tag in _list(_dict(status).get("tags"))}
+        meant = not tags & self._left_out
+        if changed:
+            return Changed(post, meant)
+        by = ByTime(OVERLAP)
+        self.cursor = onward(self.cursor, by.mark([post]), by)
+        return Made(post) if meant else Other()
+
+    def _told_us(self, notification: dict[str, Any]) -> Event:
+        post = post_or_rejected("event", notification.get("status"), self._home)
+        if isinstance(post, Rejected):
+            return post
+        if _is_number(number := notification.get("id")):
+            self.cursor = onward(self.cursor, {"key": _arrived(str(number))}, ByKey(lambda _: None))
+        return Made(post)
+
+
+def _refused_stream(told: dict[str, Any]) -> None:
+    """Raises what an error within the stream means."""
+    said, status = clean(str(told.get("error")))[:200], told.get("status")
+    if isinstance(status, int) and 400 <= status < 500 and status != 429:
+        raise Terminal(f"Mastodon does not stream this: {said}.", "Check the hashtags, and what the token may read.")
+    raise Transient(f"Mastodon ended the stream: {said}.")
+
+
+def _arrived(number: str) -> list[Any]:
+    """What notifications are ordered by: later ones have higher numbers."""
+    return [len(number), number]
+
+
 def _page(token: Token) -> list[tuple[str, str]]:
     """The parameters for one page of a listing; a token is what `_next_max_id` gave."""
     return [("limit", str(PAGE_SIZE)), *([("max_id", str(token))] if token else [])]
@@ -434,6 +544,7 @@ class Mastodon:
         if not re.fullmatch(r"[!-~]{0,1000}", self._token):
             raise Terminal("This is no access token: it holds blanks or letters that none has.", "Copy it once more.")
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        self._options = options
         self._client = http.Client(TITLE, options, headers)
         self._limits = (MAX_CHARS, PER_LINK)
         self._me: dict[str, Any] | None = None
@@ -459,6 +570,7 @@ class Mastodon:
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         """Pages of posts newest first, above the cursor's mark. Raises Transient, Terminal."""
         mode, words = query.mode or CAPABILITY.default_mode, clean(query.text).strip()
+        mode = _ALSO_STREAMED.get(mode, mode)
         if mode == "hashtag":
             tag, others = _tags(words)
             path = f"/v1/timelines/tag/{quote(tag, safe='')}"
@@ -472,6 +584,43 @@ class Mastodon:
         if not words:
             raise Terminal("There is nothing to search for.", "Enter the words to search for.")
         return walk(lambda token: self._found(words, token), cursor, order=ByTime(OVERLAP))
+
+    def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
+        """What `fetch` gives, as it happens, with what was deleted meanwhile. Raises Transient, Terminal.
+
+        The stream has no memory, so the timeline fills the holes: it is walked from the mark once the stream is open,
+        a moment later, when it certainly is, and from time to time, since an instance may fail to stream a post.
+        """
+        if query.mode not in _ALSO_STREAMED:
+            raise Terminal(f"Mastodon does not stream {query.mode[:40]!r}.", "Choose stream or notifications_stream.")
+        if not self._token:
+            raise Terminal("Mastodon streams to an account only.", "Enter an access token in the account.")
+        reader = _Live(self._home, cursor, _left_out(query))
+        address = f"{self._streaming_address()}/api/v1/streaming"
+        headers = {"Authorization": f"Bearer {self._token}"}
+        with streaming.Socket(TITLE, address, self._options, headers) as connection:
+            for wanted in _subscriptions(query):
+                connection.send(json.dumps({"type": "subscribe", **wanted}))
+            wait = SETTLED
+            while not stop():
+                for page in self.fetch(query, reader.cursor):
+                    reader.cursor = page.cursor
+                    yield page
+                    if stop():
+                        return
+                yield from streaming.pages(connection, reader, _or_after(wait, stop))
+                wait = WALK_EVERY
+
+    def _streaming_address(self) -> str:
+        """Where the instance streams: often on a host of its own, which it names."""
+        named = ""
+        if self._options.base_url is None:
+            answer = self._get("/v2/instance", fine=(404,))
+            urls = _dict(_dict(_dict(answer.json()).get("configuration")).get("urls")) if answer.status == 200 else {}
+            named = str(urls.get("streaming") or "")
+        if not re.fullmatch(rf"wss://{_HOST}", named.rstrip("/")):
+            named = re.sub("^http", "ws", self._base)
+        return named.rstrip("/")
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one answer of a timeline, a search, the notifications, a status or its context. Raises Terminal."""
@@ -508,7 +657,7 @@ class Mastodon:
             for item in map(_dict, _list(body)):
                 number, post_id = item.get("id"), f"{_dict(item.get('status')).get('id')}@{self._home}"
                 if isinstance(number, str) and _is_number(number):
-                    arrived[post_id] = max(arrived.get(post_id, [0, ""]), [len(number), number])
+                    arrived[post_id] = max(arrived.get(post_id, [0, ""]), _arrived(number))
             return self._listing(answer, body, _next_max_id(answer.headers.get("link", "")))
 
         return walk(page_at, cursor, order=ByKey(lambda post: arrived.get(post.external_id, [0, ""])))

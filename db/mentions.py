@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, case, literal, or_, select, update
 
 from db import hours, rollups, workspace
 from db.engine import Transaction
@@ -185,7 +185,7 @@ class _Page:
         found: dict[str, Any] = {}
         columns = (
             _mentions.c.id, _mentions.c.external_id, _mentions.c.title, _mentions.c.text, _mentions.c.text_hash,
-            _mentions.c.edited_at, _mentions.c.ours, _mentions.c.conversation_id,
+            _mentions.c.edited_at, _mentions.c.ours, _mentions.c.conversation_id, _mentions.c.kind, _mentions.c.rating,
         )  # fmt: skip
         for some in chunks(list(self.posts)):
             query = select(*columns).where(_mentions.c.platform == self.platform, _mentions.c.external_id.in_(some))
@@ -326,6 +326,7 @@ class _Page:
                 {
                     "b_id": row.id, "title": post.title, "text": post.text,
                     "text_hash": text_hash(post.title, post.text), "edited_at": post.edited_at or self.now,
+                    "rating": post.rating,
                     "tagged_at": self.now if row.ours else None,
                 }
                 for post, row in edited
@@ -338,6 +339,25 @@ class _Page:
                 .where(_conversations.c.id == bindparam("b_id"))
                 .values(version=_conversations.c.version + 1),
                 [{"b_id": id_} for id_ in theirs],
+            )
+        self._reopen({row.conversation_id: post for post, row in edited if not row.ours and row.kind == "review"})
+
+    def _reopen(self, reviews: Mapping[int, NewMention]) -> None:
+        """Opens conversations whose review was changed after our answer: its author has no other way to speak again."""
+        within = timedelta(minutes=workspace.read(self.tx).answer_within_minutes) if reviews else timedelta(0)
+        waits_already = and_(_conversations.c.state == "open", _conversations.c.due_at.is_not(None))
+        for id_, post in sorted(reviews.items()):
+            at = post.edited_at or self.now
+            if self.now - at > LONG_AGO:
+                continue
+            unanswered = or_(_conversations.c.last_answered_at.is_(None), _conversations.c.last_answered_at < at)
+            due = case(
+                (waits_already, _conversations.c.due_at), else_=literal(at + within, _conversations.c.due_at.type)
+            )
+            self.tx.connection.execute(
+                update(_conversations)
+                .where(_conversations.c.id == id_, unanswered)
+                .values(state="open", due_at=due, closed_at=None)
             )
 
     # What is new --------------------------------------------------------------------------------------------------
@@ -502,7 +522,7 @@ def _indexed_at_once(tx: Transaction, first: int, last: int) -> Iterator[None]:
 
 
 def _is_edit(post: NewMention, row: Any) -> bool:
-    if text_hash(post.title, post.text) == row.text_hash:
+    if text_hash(post.title, post.text) == row.text_hash and post.rating == row.rating:
         return False
     # A cache at the platform may still serve what it said before.
     return not (post.edited_at and row.edited_at and post.edited_at < row.edited_at)

@@ -251,6 +251,7 @@ def _feed_post(entry: object, made: str | None) -> Post:
     if not _ID.fullmatch(number):
         raise ValueError("has no id of its own")
     said = _label(entry, "updated")
+    written = _moment(made if said is None else said)
     return Post(
         platform=PLATFORM,
         external_id=f"feed:{number}",
@@ -259,8 +260,9 @@ def _feed_post(entry: object, made: str | None) -> Post:
         title=_title(_label(entry, "title")),
         text=_feed_text(entry),
         rating=_rating(_label(entry, "im:rating")),
-        posted_at=_moment(made if said is None else said),
+        posted_at=written,
         posted_at_estimated=said is None,
+        edited_at=None if said is None else written,  # the date is that of the last change: of two versions, it tells
         engagement=_votes(entry),
         kind=Kind.REVIEW,
     )

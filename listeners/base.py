@@ -96,6 +96,7 @@ class Post(BaseModel):
     posted_at: Moment
     posted_at_estimated: bool = False
     edited_at: Moment | None = None
+    """When it became what it is now; `posted_at` where the platform dates versions and this may be the first."""
     parent_id: Identifier | None = None
     root_id: Identifier | None = None
     """external_id of the thread's first post; None means that this is the first."""

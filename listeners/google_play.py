@@ -187,7 +187,7 @@ def _review_post(review: object, package: str | None) -> Post:
         lang=_language(said.get("reviewerLanguage")),
         rating=_rating(said.get("starRating")),
         posted_at=written,
-        edited_at=_edited_at(review, written),
+        edited_at=written,  # the one date there is, that of the last change: of two versions, it tells which is newer
         engagement={name: said[theirs] for name, theirs in _COUNTS.items() if _is_count(said.get(theirs))},
         kind=Kind.REVIEW,
     )
@@ -212,15 +212,6 @@ def _rating(stars: object) -> float:
     if type(stars) is int and 0 <= stars <= 5:
         return float(stars)
     raise ValueError("has no rating from 0 to 5")
-
-
-def _edited_at(review: object, written: datetime) -> datetime | None:
-    """A review has one date, that of its last change. Only a reply before it proves that it is not the first."""
-    reply = _latest(review, "developerComment")
-    try:
-        return written if reply is not None and _moment(reply.get("lastModified")) < written else None
-    except ValueError:
-        return None
 
 
 def _is_count(value: object) -> bool:

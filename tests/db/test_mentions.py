@@ -86,6 +86,53 @@ def test_an_older_version_from_a_cache_is_no_edit(any_ctx: Context) -> None:
     assert look(any_ctx, "SELECT text FROM mentions") == [("second",)]
 
 
+def test_the_date_of_a_first_version_tells_an_older_one_from_a_cache(any_ctx: Context) -> None:
+    """A store dates the last change only: its first version's date is that of the review itself."""
+    first = {"kind": "review", "posted_at": _minutes_ago(9), "edited_at": _minutes_ago(9)}
+    store(any_ctx, post("1", "first", **first))
+    assert store(any_ctx, post("1", "second", **first | {"edited_at": _minutes_ago(5)})).edited == 1
+    assert store(any_ctx, post("1", "first", **first)).edited == 0
+    assert look(any_ctx, "SELECT text FROM mentions") == [("second",)]
+
+
+def test_stars_are_part_of_what_was_said(any_ctx: Context) -> None:
+    store(any_ctx, post("1", "It leaks", kind="review", rating=1.0))
+    assert store(any_ctx, post("1", "It leaks", kind="review", rating=4.0)).edited == 1
+    assert look(any_ctx, "SELECT rating FROM mentions") == [(4.0,)]
+    assert look(any_ctx, "SELECT version FROM conversations") == [(2,)]
+    assert store(any_ctx, post("1", "It leaks", kind="review", rating=4.0)).edited == 0
+
+
+def _answered_review(ctx: Context) -> None:
+    _own_account(ctx)
+    review = post("q", "It leaks", kind="review", posted_at=_minutes_ago(60))
+    store(ctx, review, post("a", root_id="q", parent_id="q", author_id="us", posted_at=_minutes_ago(30)))
+    assert look(ctx, "SELECT state, due_at FROM conversations") == [("waiting", None)]
+
+
+def test_a_review_that_is_edited_after_our_answer_needs_another(any_ctx: Context) -> None:
+    _answered_review(any_ctx)
+    store(any_ctx, post("q", "It still leaks", kind="review", posted_at=_minutes_ago(60), edited_at=_minutes_ago(5)))
+    ((state, due),) = look(any_ctx, "SELECT state, due_at FROM conversations")
+    assert state == "open"
+    assert due is not None
+
+
+def test_a_review_that_was_edited_before_our_answer_needs_none(any_ctx: Context) -> None:
+    _answered_review(any_ctx)
+    store(any_ctx, post("q", "It leaks!", kind="review", posted_at=_minutes_ago(60), edited_at=_minutes_ago(40)))
+    assert look(any_ctx, "SELECT state FROM conversations") == [("waiting",)]
+
+
+def test_a_post_that_is_edited_after_our_answer_opens_nothing(any_ctx: Context) -> None:
+    """Its author can answer, and most edits mend a typing error."""
+    _own_account(any_ctx)
+    store(any_ctx, post("q", "It leks", posted_at=_minutes_ago(60)))
+    store(any_ctx, post("a", root_id="q", parent_id="q", author_id="us", posted_at=_minutes_ago(30)))
+    store(any_ctx, post("q", "It leaks", posted_at=_minutes_ago(60), edited_at=_minutes_ago(5)))
+    assert look(any_ctx, "SELECT state FROM conversations") == [("waiting",)]
+
+
 def test_an_edit_makes_a_reply_to_the_old_words_stale(any_ctx: Context) -> None:
     store(any_ctx, post("1", "Does it fit?"))
     store(any_ctx, post("1", "Does it fit at all?"))

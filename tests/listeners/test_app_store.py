@@ -110,6 +110,7 @@ class TestFeeds:
             text="Since the update it whistles twice.\nPlease mend it.",
             rating=2.0,
             posted_at=datetime(2026, 11, 22, 6, 30, tzinfo=UTC),
+            edited_at=datetime(2026, 11, 22, 6, 30, tzinfo=UTC),
             engagement={"votes": 4},
             kind=Kind.REVIEW,
         )
@@ -130,6 +131,7 @@ class TestFeeds:
         assert isinstance(review, Post)
         assert review.posted_at == datetime(2026, 11, 22, 13, tzinfo=UTC)
         assert review.posted_at_estimated
+        assert review.edited_at is None
 
     def test_a_damaged_review_is_rejected_and_its_neighbours_stay(self) -> None:
         _, _, _, damaged, nobody = opened_to_parse().parse(FEED)

@@ -105,9 +105,15 @@ class Client:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         fine: Iterable[int] = (),
+        redirects: bool = True,
     ) -> Answer:
-        """The answer to a GET. Raises Transient or Terminal, also for a status from 400 on that is not in `fine`."""
-        return self._ask("GET", url, fine, sending=False, params=params, headers=headers)
+        """The answer to a GET. Raises Transient or Terminal, also for a status from 400 on that is not in `fine`.
+
+        An `Authorization` is left behind on the way to another host, a key in any other header is not: without
+        `redirects` a redirect is the answer.
+        """
+        asked = {"params": params, "headers": headers, "follow_redirects": redirects}
+        return self._ask("GET", url, fine, sending=False, **asked)
 
     def send(
         self,

@@ -750,12 +750,15 @@ class YouTube:
         for attempt in range(2):
             signed = {**self._signed_in(), **(headers or {})}
             self._account.spend(1)
-            answer = self._client.get(f"{self._api}/{what}", params=params, headers=signed, fine=(401, 429, *fine))
+            url = f"{self._api}/{what}"
+            answer = self._client.get(url, params=params, headers=signed, fine=(401, 429, *fine), redirects=False)
             if answer.status == 401 and self._can_sign_in and attempt == 0:
                 self._account.token = ""
                 continue
             if answer.status in (401, 429):
                 raise _meaning(answer)
+            if 300 <= answer.status < 400 and answer.status not in fine:
+                raise Transient(f"YouTube sent us to another address ({answer.status}), where the key does not go.")
             if answer.status == 403 and {*_OUT_OF_UNITS} & {*_reasons(answer.body)[0]}:
                 self._account.spent = max(self._account.spent, self._units)
             return answer

@@ -366,6 +366,14 @@ def test_one_of_the_three_alone_is_refused(missing: str) -> None:
         registry.open("youtube", {name: value for name, value in OAUTH.items() if name != missing}, Options())
 
 
+def test_a_key_goes_to_no_other_address(server: YouTubeServer) -> None:
+    with YouTubeServer() as elsewhere:
+        server.closed[VIDEO] = Reply(status=302, headers={"Location": f"{elsewhere.url}/youtube/v3/commentThreads"})
+        with pytest.raises(Transient, match="another address"):
+            list(opened(server, KEY).fetch(Query(VIDEO, "video"), {}))
+        assert elsewhere.requests == []
+
+
 def test_without_an_account_it_can_only_parse(server: YouTubeServer) -> None:
     listener = YouTube({}, Options(server.url, 2.0, allow_private_hosts=True))
     assert listener.parse(THREADS)

@@ -28,6 +28,8 @@ from db.tables import (
 NOT_SENT = ("draft", "awaiting_approval", "queued", "failed", "hand_off", "discarded")
 """Replies in these states never left; they go with the mention that they would have answered."""
 
+DELETED = "deleted at source"
+
 _mentions = table(Mention)
 _identities = table(Identity)
 _people = table(Person)

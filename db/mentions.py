@@ -129,6 +129,30 @@ def upsert(
     return stored
 
 
+def known(tx: Transaction, platform: str, external_ids: Sequence[str]) -> dict[str, int]:
+    """The ids of those of these posts that are stored, by external id."""
+    found: dict[str, int] = {}
+    for some in chunks(list(external_ids)):
+        query = select(_mentions.c.external_id, _mentions.c.id).where(
+            _mentions.c.platform == platform, _mentions.c.external_id.in_(some)
+        )
+        found.update((row.external_id, row.id) for row in tx.connection.execute(query))
+    return found
+
+
+def written_by(tx: Transaction, platform: str, author_ids: Sequence[str]) -> list[int]:
+    """The ids of whatever is stored of these authors, by their ids on the platform."""
+    found: list[int] = []
+    for some in chunks(list(author_ids)):
+        query = (
+            select(_mentions.c.id)
+            .join(_identities, _identities.c.id == _mentions.c.identity_id)
+            .where(_identities.c.platform == platform, _identities.c.external_id.in_(some))
+        )
+        found += tx.connection.execute(query).scalars()
+    return found
+
+
 class _Page:
     """One page of one platform on its way into the tables."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
-from db import mentions, sources, workspace
+from db import forgetting, mentions, sources, workspace
 from db.engine import Transaction
 from db.mentions import NewMention, Stored
 from db.sources import AccountRow, PageCount, SourceRow
@@ -51,20 +52,26 @@ class _Ending:
     outcome: str
     error: str
     values: dict[str, Any]
-    read: _Read | None = None
+    read: Read | None = None
     """Set where it ended well."""
     wait: float | None = None
     """Seconds for which the platform wants to be left alone."""
 
 
 @dataclass(slots=True)
-class _Read:
+class Read:
     """What a run has read. `fresh` posts were made since the last one; `more` may follow."""
 
     stored: Stored = field(default_factory=Stored)
     pages: int = 0
     fresh: int = 0
     more: bool = False
+    again_in: float | None = None
+    """Seconds after which it goes on, where that is settled."""
+
+
+Walk: TypeAlias = Callable[[Context, SourceRow, Listener, int, Allowance], Read]
+"""Reads a source that was claimed and stores what it reads, for the run of that id."""
 
 
 def due(ctx: Context, limit: int = 100) -> list[int]:
@@ -73,11 +80,11 @@ def due(ctx: Context, limit: int = 100) -> list[int]:
         return sources.due(tx, ctx.clock(), limit)
 
 
-def collect(ctx: Context, source_id: int) -> str | None:
-    """Asks a due source once; returns how that ended: ok, unchanged, transient, terminal, crash, or None.
+def collect(ctx: Context, source_id: int, walk: Walk | None = None) -> str | None:
+    """Asks a due source once, or reads it by another `walk`.
 
-    None: it was not due, its budget is used up, another worker holds it, or it was taken away meanwhile. Never raises
-    for what a platform did.
+    Returns how that ended: ok, unchanged, transient, terminal, crash, or None: it was not due, its budget is used up,
+    another worker holds it, or it was taken away meanwhile. Never raises for what a platform did.
     """
     with alone(ctx, "source", source_id) as free:
         if not free:
@@ -93,7 +100,7 @@ def collect(ctx: Context, source_id: int) -> str | None:
             run_id = sources.begin_run(tx, source_id, ctx.clock())
         points.reached("collect.claimed")
         try:
-            ending = _run(ctx, source, account, run_id, allowance)
+            ending = _run(ctx, source, account, run_id, allowance, walk or _walk)
             _end(ctx, source, run_id, ending, allowance)
         except LostLease:
             log.info("Source %d was taken from this worker", source_id)
@@ -156,10 +163,13 @@ def as_mention(post: Post) -> NewMention:
     )
 
 
-def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int, allowance: Allowance | None = None) -> Stored:
+def store_page(
+    ctx: Context, source: SourceRow, page: Page, run_id: int, allowance: Allowance | None = None, **values: Any
+) -> Stored:
     """Stores a page with its cursor in one transaction and renews the lease. Raises LostLease.
 
     In the same transaction it notes what the page's headers said of the `allowance`, and takes the next request.
+    `values` are columns of the source that change with it.
     """
     now = ctx.clock()
     with ctx.database.transaction() as tx:
@@ -168,14 +178,28 @@ def store_page(ctx: Context, source: SourceRow, page: Page, run_id: int, allowan
         stored = mentions.upsert(
             tx, map(as_mention, page.posts), now=now, digest=ctx.secrets.digest, source_id=source.id
         )
+        stored += _heed(ctx, tx, source, page)
         points.reached("collect.before_commit")
         sources.count_page(tx, run_id, counted(stored, page))
-        sources.change(
-            tx, source.id, cursor=page.cursor, budget=_budget(page.budget) or source.budget, lease_until=now + LEASE
-        )
+        budget = _budget(page.budget) or source.budget
+        sources.change(tx, source.id, **{"cursor": page.cursor, "budget": budget, "lease_until": now + LEASE} | values)
         if allowance is not None:
             allowance.answered(tx, now, page.budget)
             allowance.take(tx, now)
+    return stored
+
+
+def _heed(ctx: Context, tx: Transaction, source: SourceRow, page: Page) -> Stored:
+    """What a page tells of posts that are stored already, whoever found them: what they say now, and which are gone."""
+    if not (page.edits or page.gone or page.gone_authors):
+        return Stored()
+    now, digest = ctx.clock(), ctx.secrets.digest
+    known = mentions.known(tx, source.platform, [*page.gone, *(post.external_id for post in page.edits)])
+    edits = [as_mention(post) for post in page.edits if post.external_id in known]
+    stored = mentions.upsert(tx, edits, now=now, digest=digest) if edits else Stored()
+    gone = [known[one] for one in page.gone if one in known]
+    gone += mentions.written_by(tx, source.platform, page.gone_authors)
+    forgetting.forget(tx, gone, now=now, reason=forgetting.DELETED, digest=digest)
     return stored
 
 
@@ -208,10 +232,12 @@ def _must_wait(
     return True
 
 
-def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int, allowance: Allowance) -> _Ending:
+def _run(
+    ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int, allowance: Allowance, walk: Walk
+) -> _Ending:
     try:
         listener = open_listener(ctx, source.platform, account, source.options)
-        read = _walk(ctx, source, listener, run_id, allowance)
+        read = walk(ctx, source, listener, run_id, allowance)
     except Transient as error:
         log.info("Source %d (%s): %s", source.id, source.platform, error)
         return _transient(ctx, source, error)
@@ -232,9 +258,9 @@ def _run(ctx: Context, source: SourceRow, account: AccountRow | None, run_id: in
     return _good(ctx, read)
 
 
-def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allowance: Allowance) -> _Read:
+def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allowance: Allowance) -> Read:
     """Stores up to PAGES_A_RUN pages, or as many as the budget allows."""
-    read = _Read()
+    read = Read()
     reading = listener.fetch(Query(source.query, source.mode), source.cursor)
     for page in reading:
         brought = store_page(ctx, source, page, run_id, allowance)
@@ -257,7 +283,7 @@ def _fresh(source: SourceRow, page: Page) -> int:
     return sum(post.posted_at >= since for post in page.posts)
 
 
-def _good(ctx: Context, read: _Read) -> _Ending:
+def _good(ctx: Context, read: Read) -> _Ending:
     well = {
         "last_success_at": ctx.clock(), "failures": 0, "last_error": "", "last_error_kind": "", "what_to_do": "",
     }  # fmt: skip
@@ -318,12 +344,14 @@ def _end(ctx: Context, source: SourceRow, run_id: int, ending: _Ending, allowanc
         ctx.triggers.collect(source.id)
 
 
-def _pace(tx: Transaction, source: SourceRow, read: _Read, allowance: Allowance, now: datetime) -> dict[str, Any]:
+def _pace(tx: Transaction, source: SourceRow, read: Read, allowance: Allowance, now: datetime) -> dict[str, Any]:
     """When a source that was read is asked again, and what was learned of how busy it is."""
     platforms = registry.capability(source.platform).poll_every.total_seconds()
     fastest, slowest = cadence.bounds(platforms, source.poll_seconds)
     since = (now - (source.last_success_at or now)).total_seconds()
     rate = cadence.learned(source.posts_per_hour, read.fresh, since, fastest)
+    if read.again_in is not None:
+        return {"next_run_at": now + timedelta(seconds=read.again_in), "waits_for": "", "posts_per_hour": rate}
     pace = cadence.interval(rate, fastest, slowest)
     requests = source.requests_a_run if read.more else cadence.requests(source.requests_a_run, read.pages)
     wish = cadence.Wish(0.0, read.pages) if read.more else cadence.Wish(pace, requests)

@@ -203,9 +203,13 @@ class Batch:
     filtered: int = 0
 
     @property
-    def tells(self) -> bool:
-        """Whether there is anything in it that should not wait."""
-        return bool(self.posts or self.edits or self.gone or self.gone_authors or self.rejected)
+    def empty(self) -> bool:
+        return not (self.posts or self.edits or self.gone or self.gone_authors or self.rejected)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it should be a page soon; deletions, of which a whole network has many, wait for the next beat."""
+        return bool(self.posts)
 
     @property
     def full(self) -> bool:
@@ -259,8 +263,8 @@ def pages(connection: Socket, reader: Reader, stop: Callable[[], bool]) -> Itera
     batch, began, told = Batch(), 0.0, time.monotonic()
     while not stop():
         now = time.monotonic()
-        left = began + BATCH_SECONDS - now if batch.tells else LOOK_EVERY
-        if batch.full or (batch.tells and left <= 0) or now - told >= STREAM_BEAT:
+        left = began + BATCH_SECONDS - now if batch.urgent else LOOK_EVERY
+        if batch.full or left <= 0 or now - told >= STREAM_BEAT:
             yield batch.page(reader.cursor)
             batch, told = Batch(), time.monotonic()
             continue
@@ -268,12 +272,12 @@ def pages(connection: Socket, reader: Reader, stop: Callable[[], bool]) -> Itera
             message = connection.receive(min(left, LOOK_EVERY))
             events = [] if message is None else list(reader.read(message))
         except (Transient, Terminal):
-            if batch.tells:
+            if not batch.empty:
                 yield batch.page(reader.cursor)
             raise
         for event in events:
-            if not batch.tells:
+            if not batch.urgent:
                 began = time.monotonic()
             batch.add(event)
-    if batch.tells or batch.filtered:
+    if not batch.empty or batch.filtered:
         yield batch.page(reader.cursor)

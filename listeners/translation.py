@@ -45,7 +45,9 @@ class Plan:
         if self.meant is None:
             return page
         kept = [post for post in page.posts if matches(self.meant, post)]
-        return replace(page, posts=kept, filtered=page.filtered + len(page.posts) - len(kept))
+        others = [post for post in page.posts if not matches(self.meant, post)]
+        # Among them may be one that is stored, and was meant until its author changed it.
+        return replace(page, posts=kept, edits=[*page.edits, *others], filtered=page.filtered + len(others))
 
     def fetch(self, listener: Listener, mode: str, cursor: Cursor) -> Iterator[Page]:
         """As `Listener.fetch`, for all that is asked. Of several searches each has its own cursor within the cursor."""
@@ -76,6 +78,13 @@ def as_typed(text: str, only: str = "") -> Plan:
     Raises QueryError, which speaks of `only`.
     """
     return Plan((text,), parse(only))
+
+
+def as_streamed(text: str) -> Plan:
+    """A search whose listener hears everything and finds by itself what the query means. Raises QueryError."""
+    if parse(text) is None:
+        raise QueryError("There is nothing to listen for: write at least one word.", len(text))
+    return Plan((text,))
 
 
 def translate(text: str, syntax: Syntax, platform: str, title: str) -> Plan:

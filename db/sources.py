@@ -77,6 +77,7 @@ class RunRow:
     new: int
     edited: int
     seen: int
+    filtered: int
     rejected: int
     rejections: list[dict[str, str]]
 
@@ -112,6 +113,7 @@ class PageCount:
     seen: int = 0
     rejected: int = 0
     rejections: tuple[dict[str, str], ...] = ()
+    filtered: int = 0
 
 
 def _source(row: Any) -> SourceRow:
@@ -236,7 +238,7 @@ def begin_run(tx: Transaction, source_id: int, now: datetime) -> int:
         tx,
         _runs.insert().values(
             source_id=source_id, started_at=now, outcome="running", error="", pages=0, new=0, edited=0, seen=0,
-            rejected=0, rejections=[],
+            filtered=0, rejected=0, rejections=[],
         ),
     )  # fmt: skip
 
@@ -252,6 +254,7 @@ def count_page(tx: Transaction, run_id: int, count: PageCount) -> None:
             new=_runs.c.new + count.new,
             edited=_runs.c.edited + count.edited,
             seen=_runs.c.seen + count.seen,
+            filtered=_runs.c.filtered + count.filtered,
             rejected=_runs.c.rejected + count.rejected,
             rejections=[*kept, *count.rejections][:KEPT_REJECTIONS],
         )

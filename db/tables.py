@@ -232,6 +232,8 @@ class SourceRun(SQLModel, table=True):
     edited: int = 0
     seen: int = 0
     """Read again without a change."""
+    filtered: int = 0
+    """Sent by the platform, and not what the query means."""
     rejected: int = 0
     rejections: list[dict[str, str]] = _json(list)
     """The first few, as {"where", "reason"}."""

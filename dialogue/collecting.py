@@ -17,7 +17,7 @@ from db import forgetting, mentions, sources, workspace
 from db.engine import Transaction
 from db.mentions import NewMention, Stored
 from db.sources import AccountRow, PageCount, SourceRow
-from dialogue import budgets, cadence, credentials, points
+from dialogue import budgets, cadence, credentials, points, querying
 from dialogue.alone import alone
 from dialogue.budgets import Allowance
 from dialogue.context import Context, DialogueError
@@ -115,7 +115,7 @@ def open_listener(ctx: Context, platform: str, account: AccountRow | None, optio
         given = ctx.secrets.decrypt(account.credentials) if account else {}
     except DialogueError as error:
         raise Terminal(str(error), credentials.ENTER_AGAIN) from error
-    own = (BASE_URL, POLL_SECONDS, RECHECK_SECONDS)
+    own = (BASE_URL, POLL_SECONDS, RECHECK_SECONDS, *querying.OPTIONS)
     return registry.open(
         platform,
         given,
@@ -209,7 +209,7 @@ def counted(stored: Stored, page: Page) -> PageCount:
         {"where": clean(one.where)[:200], "reason": clean(one.reason)[:500]}
         for one in page.rejected[: sources.KEPT_REJECTIONS]
     )
-    return PageCount(stored.new, stored.edited, stored.seen, len(page.rejected), rejections)
+    return PageCount(stored.new, stored.edited, stored.seen, len(page.rejected), rejections, page.filtered)
 
 
 # One run --------------------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _run(
 def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allowance: Allowance) -> Read:
     """Stores up to PAGES_A_RUN pages, or as many as the budget allows."""
     read = Read()
-    reading = listener.fetch(Query(source.query, source.mode), source.cursor)
+    reading = querying.plan_of(source).fetch(listener, source.mode, source.cursor)
     for page in reading:
         brought = store_page(ctx, source, page, run_id, allowance)
         read.stored, read.pages = read.stored + brought, read.pages + 1

@@ -44,9 +44,9 @@ class Plan:
         """The page with the posts that are meant, and the number of the others."""
         if self.meant is None:
             return page
-        kept = [post for post in page.posts if matches(self.meant, post)]
-        others = [post for post in page.posts if not matches(self.meant, post)]
-        # Among them may be one that is stored, and was meant until its author changed it.
+        judged = [(post, matches(self.meant, post)) for post in page.posts]
+        kept, others = ([post for post, meant in judged if meant is wanted] for wanted in (True, False))
+        # Among the others may be one that is stored, and was meant until its author changed it.
         return replace(page, posts=kept, edits=[*page.edits, *others], filtered=page.filtered + len(others))
 
     def fetch(self, listener: Listener, mode: str, cursor: Cursor) -> Iterator[Page]:

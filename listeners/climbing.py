@@ -20,8 +20,11 @@ from typing import Any, TypeAlias
 
 from listeners.base import Budget, Cursor, Page, Post, Rejected
 
+STEP_BACK = timedelta(seconds=1)
+"""How far below a page's last change the next page begins: others of that moment may be on it, and some platforms take
+a bound to mean "at this moment or later", some "later"."""
 MOST_PAGES = 10
-"""Pages of one and the same moment that are read; platforms list no more than some 1,000 posts of one query."""
+"""Pages of one bound that are read; platforms list no more than some 1,000 posts of one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,11 @@ def _after(bound: Bound, step: Step, overlap: timedelta) -> tuple[Bound, bool]:
     # A change dated in the future would put the bound above everything that is still to come.
     newest = min(step.newest, datetime.now(UTC)) if step.newest else bound.since
     if step.more:
-        if newest > bound.since:
-            return Bound(newest), True
+        if newest - STEP_BACK > bound.since:
+            return Bound(newest - STEP_BACK), True
         if bound.page < MOST_PAGES:
             return Bound(bound.since, bound.page + 1), True
-        return Bound(bound.since + timedelta(seconds=1)), True
+        return Bound(bound.since + STEP_BACK), True
     since = max(bound.since, newest - overlap)
     same_question = since == bound.since and bound.page == 1
     return Bound(since, etag=step.etag if same_question else None), False

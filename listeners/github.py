@@ -701,8 +701,10 @@ class GitHub:
 
     def _comment_on(self, place: _Place, text: str) -> Sent:
         path = f"/repos/{place.repository}/issues/{place.number}/comments"
-        answer = self._client.send("POST", self._rest + path, json={"body": text}, fine=_MAY_BE_LIMITS)
-        self._refuse(answer, sending=True)
+        answer = self._client.send("POST", self._rest + path, json={"body": text}, fine=(*_MAY_BE_LIMITS, 404))
+        self._refuse(answer, fine=(404,), sending=True)
+        if answer.status == 404:  # GitHub's way to say that it is gone, or not for us to know
+            raise Terminal("The conversation is gone, or the token may not write there.", "Check the token's rights.")
         if answer.status in (301, 302, 307, 308):
             raise Terminal("The repository was renamed or moved.", "Give the source its new name.")
         made = _dict(answer.json(sending=True))

@@ -19,14 +19,15 @@ PAGE = 3
 class Listing:
     """Things by the second of their last change, three a page, as a platform would list them."""
 
-    def __init__(self) -> None:
+    def __init__(self, inclusive: bool = True) -> None:
+        self.inclusive = inclusive
         self.changed: dict[str, int] = {}
         self.asked: list[Bound] = []
 
     def page_at(self, bound: Bound) -> Step:
         self.asked.append(bound)
         since = (bound.since - BEGIN).total_seconds()
-        listed = sorted((at, name) for name, at in self.changed.items() if at >= since)
+        listed = sorted((at, name) for name, at in self.changed.items() if at >= since + (not self.inclusive))
         page = listed[(bound.page - 1) * PAGE : bound.page * PAGE]
         posts = [Post(platform="p", external_id=name, text=name, posted_at=_at(at)) for at, name in page]
         return Step(posts, _at(page[-1][0]) if page else None, len(listed) > bound.page * PAGE, etag=f'"{len(listed)}"')
@@ -47,16 +48,17 @@ def climbed(listing: Listing, cursor: Cursor, pages: int | None = None) -> tuple
 
 
 @given(
+    st.booleans(),
     st.lists(
         st.one_of(
             st.tuples(st.just("change"), st.integers(0, 9), st.integers(0, 90)),
             st.tuples(st.just("read"), st.just(0), st.integers(1, 3)),
         ),
         max_size=30,
-    )
+    ),
 )
-def test_every_change_is_read_whenever_one_stops(events: list[tuple[str, int, int]]) -> None:
-    listing, now = Listing(), 0
+def test_every_change_is_read_whenever_one_stops(inclusive: bool, events: list[tuple[str, int, int]]) -> None:
+    listing, now = Listing(inclusive), 1  # a change of the very moment of the start may be before it
     cursor: Cursor = {}
     unread: set[str] = set()
     for what, number, amount in events:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from listeners import registry
 from listeners.base import (
     Absent,
+    BadCredentials,
     CannotTell,
     Kind,
     Options,
@@ -372,6 +373,21 @@ def test_discussions_begin_as_far_back_as_is_wanted(talk: GitHubServer) -> None:
     assert "walking" not in cursor
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, BadCredentials), (402, Terminal), (410, Terminal), (418, Terminal), (451, Terminal),
+        (408, Transient), (500, Transient), (502, Transient), (503, Transient), (504, Transient),
+    ],
+)  # fmt: skip
+def test_every_status_has_its_kind(server: GitHubServer, status: int, expected: type[Exception]) -> None:
+    server._fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
+    with pytest.raises(expected) as caught:
+        list(opened(server).fetch(REPO, {}))
+    assert type(caught.value) is expected
+    assert "<" not in str(caught.value)
+
+
 # --- Answering -----------------------------------------------------------------------------------------------------
 
 
@@ -457,6 +473,16 @@ def test_a_renamed_repository_takes_no_answer_at_its_old_name(server: GitHubServ
     server._fails(Reply({"message": "Moved Permanently"}, 307, {"Location": f"{server.url}/api/v3/repositories/1"}))
     with pytest.raises(Terminal, match="renamed"):
         listener.answer(post, "Thank you.", "key")
+
+
+def test_a_token_that_may_not_write_is_told_so(server: GitHubServer) -> None:
+    server.posts(1)
+    listener = opened(server)
+    post = first_post(listener)
+    server._fails(Reply({"message": "Not Found"}, 404))
+    with pytest.raises(Terminal) as caught:
+        listener.answer(post, "Thank you.", "key")
+    assert "rights" in caught.value.what_to_do
 
 
 def test_replies_go_under_the_comment_at_the_top(talk: GitHubServer) -> None:

@@ -290,6 +290,21 @@ def test_errors_have_numbers_of_their_own(
     assert type(caught.value) is expected
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, BadCredentials), (402, Terminal), (410, Terminal), (418, Terminal), (451, Terminal),
+        (408, Transient), (500, Transient), (502, Transient), (503, Transient), (504, Transient),
+    ],
+)  # fmt: skip
+def test_every_status_has_its_kind(server: StackExchangeServer, status: int, expected: type[Exception]) -> None:
+    server._fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
+    with pytest.raises(expected) as caught:
+        list(opened(server).fetch(TAG, {}))
+    assert type(caught.value) is expected
+    assert "<" not in str(caught.value)
+
+
 # --- The site and the account --------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,7 @@ class AccountRow:
     handle: str | None
     external_id: str | None
     credentials: bytes
+    saved_at: datetime | None
 
 
 _JOINED = ("author_name", "mention_url", "account_handle")

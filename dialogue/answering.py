@@ -11,6 +11,7 @@ from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
 from dialogue import platforms
 from dialogue.context import Context, DialogueError
+from dialogue.credentials import keeper
 from listeners import registry
 from listeners.base import Answers, Author, Kind, Listener, ListeningError, Options, Post, Terminal
 
@@ -64,7 +65,11 @@ class Answerer(Listener, Answers, Protocol):
 
 def opened(ctx: Context, account: rows.AccountRow) -> Answerer:
     """The account's listener. Raises Terminal where it cannot be opened or has no power to answer."""
-    options = Options(base_url=account.base_url, allow_private_hosts=ctx.allow_private_hosts)
+    options = Options(
+        base_url=account.base_url,
+        allow_private_hosts=ctx.allow_private_hosts,
+        on_credentials=keeper(ctx, account.id, account.saved_at),
+    )
     try:
         credentials = ctx.secrets.decrypt(account.credentials)
     except DialogueError as error:

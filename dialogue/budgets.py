@@ -31,7 +31,7 @@ SAME_WINDOW = timedelta(seconds=5)
 def owner_of(source: SourceRow, account: AccountRow | None, base_url: str | None) -> str:
     """Whose budget a source spends: its account's, else the address's that it asks, or the host's."""
     if account is not None:
-        return f"account {account.id}"
+        return owner_of_account(account.id)
     try:
         host = registry.capability(source.platform).limited_by(Query(source.query, source.mode))
     except ListeningError:

@@ -19,7 +19,6 @@ from listeners.base import BadCredentials, Transient, clean
 
 CONFIRMED_AFTER = timedelta(minutes=5)
 """So long after a refusal the platform is asked again; a refusal then is believed."""
-CHECKED_EVERY = timedelta(days=1)
 ENTER_AGAIN = "Enter the account's credentials again."
 
 log = logging.getLogger(__name__)
@@ -38,6 +37,7 @@ def refused(ctx: Context, account: AccountRow, error: BadCredentials) -> bool:
             rows.change_account(tx, account.id, refused_at=now, next_check_at=now + CONFIRMED_AFTER)
             return False
         if now - known.refused_at < CONFIRMED_AFTER:
+            rows.change_account(tx, account.id, next_check_at=known.refused_at + CONFIRMED_AFTER)
             return False
         words = clean(str(error))[:500]
         rows.change_account(tx, account.id, dead_at=now, checked_at=now, check_ok=False, check_words=words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from db import conversations, requests, sources
+from db import budgets, conversations, hours, requests, sources
 from dialogue import privacy, uploads
 from dialogue.context import Context
 from dialogue.requests import QUOTING
@@ -21,5 +21,7 @@ def tidy(ctx: Context) -> None:
         sources.forget_runs(tx, now - RUNS_KEPT)
         requests.forget(tx, QUOTING, now - PREVIEWS_KEPT)
         conversations.forget_presence(tx, now - PRESENCE_KEPT)
+        hours.forget(tx, now)
+        budgets.forget_old(tx, now - RUNS_KEPT)
     uploads.tidy(ctx)
     privacy.forget_past_retention(ctx)

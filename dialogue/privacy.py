@@ -16,7 +16,7 @@ from db.forgetting import Standing
 from db.sources import AccountRow, SourceRow
 from dialogue import points
 from dialogue.alone import alone
-from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, back_off, open_listener
+from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, allowance_of, back_off, open_listener
 from dialogue.context import Context
 from listeners import registry
 from listeners.base import Deletes, ListeningError, Terminal, Transient
@@ -31,7 +31,7 @@ ASKED_AT_ONCE = 100
 ASKED_A_RUN = 20
 """Batches; then others get a turn and the source goes on right after."""
 FORGOTTEN_AT_ONCE = 500
-DELETED = "deleted at source"
+DELETED = forgetting.DELETED
 PAST_RETENTION = "past retention"
 
 log = logging.getLogger(__name__)
@@ -101,10 +101,23 @@ def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: tim
             batch = forgetting.to_check(tx, source.id, ctx.clock(), due, ASKED_AT_ONCE, recent=NEW, rest=rest)
         if not batch:
             return gone, False
+        _spend(ctx, source, account)
         answers = listener.still_there([one.external_id for one in batch])
         gone += _settle(ctx, source, batch, dict(answers))
         points.reached("recheck.after_batch")
     return gone, True
+
+
+def _spend(ctx: Context, source: SourceRow, account: AccountRow | None) -> None:
+    """Takes a request from the account's budget, of the reserve too. Raises Transient where nothing is left at all."""
+    now = ctx.clock()
+    with ctx.database.transaction() as tx:
+        allowance = allowance_of(source, account, spares=False)
+        allowance.kind = ""  # where the platform tells kinds apart, look-ups are another than what the source reads
+        until = allowance.take(tx, now)
+        allowance.answered(tx, now)
+    if until is not None:
+        raise Transient("the platform's limit is used up", (until - now).total_seconds())
 
 
 def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[str, bool]) -> int:

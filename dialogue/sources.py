@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from db import forgetting, rollups, workspace
+from db import budgets as budget_rows
+from db import forgetting, hours, rollups, workspace
 from db import requests as request_rows
 from db import sources as rows
+from db.budgets import BudgetRow
 from db.engine import Transaction
 from db.sources import AccountRow, SourceRow
-from dialogue import audit, uploads
+from dialogue import audit, budgets, checking, uploads, usual
 from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,
@@ -24,12 +26,12 @@ from dialogue.privacy import LOOKS
 from dialogue.requests import Progress
 from dialogue.text import headed
 from listeners import registry
-from listeners.base import Answering, Capability, Health, Post, Query, Terminal, clean
+from listeners.base import Answering, Capability, Post, Query, Terminal, clean
 
 FASTEST_POLL = 5
 """Seconds."""
-QUIET_AFTER = 10
-"""Times its interval after which a source that should have been asked has gone quiet."""
+LATE_AFTER = 10
+"""Times its interval after which a source that should have been asked is late."""
 SPARK_DAYS = 14
 PREVIEWED = 10
 REMOVED_AT_ONCE = 500
@@ -76,8 +78,22 @@ class PlatformInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What a platform still lets this source's account ask. `reserve` of `left` is kept for answers."""
+
+    left: int
+    limit: int | None
+    reserve: int
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceView:
-    """A source and how it is: listening, read, waiting, problem, quiet, paused or removing. `sparkline` ends today."""
+    """A source and how it is.
+
+    health: listening, read (to its end), waiting, quiet (gone quiet), late (nobody asks it), problem, paused, removing.
+    `sparkline` ends today. `usual_24h` is what such a day usually brings, `every` how long it waits between two runs.
+    """
 
     id: int
     label: str
@@ -96,6 +112,27 @@ class SourceView:
     account_label: str
     sample: bool
     sparkline: tuple[int, ...]
+    usual_24h: float | None = None
+    every: timedelta | None = None
+    quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All sources at a glance. `words` is a sentence; `notices` name what needs a look, worst first."""
+
+    words: str
+    well: bool
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A source or an account that needs a look: its name, what is the matter, how it is in one word."""
+
+    label: str
+    words: str
+    health: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +153,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One of our accounts; its secrets are never shown."""
+    """One of our accounts; its secrets are never shown. `warning` says that it is refused, or when it ends."""
 
     id: int
     platform: str
@@ -127,6 +164,8 @@ class AccountView:
     checked_at: datetime | None
     check_ok: bool | None
     check_words: str
+    expires_at: datetime | None = None
+    warning: str = ""
 
 
 # What there is --------------------------------------------------------------------------------------------------------
@@ -166,13 +205,16 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
     with ctx.database.reading() as tx:
         found = rows.all_(tx)
         labels = {account.id: account.label for account in rows.accounts(tx)}
+        left = [budgets.settled(budget, now) for budget in budget_rows.all_(tx)]
+        by_hour = hours.by_source(tx)
         totals = rows.totals(tx)
         recent = rows.collected_since(tx, now - timedelta(days=1))
         by_day = rows.posted_by_day(tx, now - timedelta(days=SPARK_DAYS))
     allowed = registry.capabilities()
     views = []
     for row in found:
-        health, words = _health(row, now)
+        itself = _usual(row, by_hour.get(row.id, {}), now)
+        health, words = _health(row, itself, left, now)
         capability = allowed.get(row.platform)
         mode = next((one.label for one in capability.modes if one.name == row.mode), "") if capability else ""
         views.append(
@@ -194,12 +236,87 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
                 account_label=labels.get(row.account_id or 0, ""),
                 sample=row.sample,
                 sparkline=tuple(by_day.get(row.id, {}).get(day, 0) for day in days),
+                usual_24h=itself.a_day,
+                every=None if row.interval_seconds is None else timedelta(seconds=row.interval_seconds),
+                quota=_quota(row, left),
             )
         )
     return views
 
 
-def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
+def _usual(row: SourceRow, counts: Mapping[int, int], now: datetime) -> usual.Usual:
+    """The source against itself, as far as it was read: what nobody has asked for is not missing."""
+    read_until = now if row.last_success_at is None else min(now, row.last_success_at)
+    return usual.compared(counts, hours.of(read_until) - 1)
+
+
+def _quota(row: SourceRow, left: list[BudgetRow]) -> Quota | None:
+    """The scantiest of the budgets that the source spends, where its platform tells one."""
+    spent = [one for one in left if _spends(row, one) and one.remaining is not None]
+    one = min(spent, key=lambda one: one.remaining or 0, default=None)
+    if one is None or one.remaining is None or one.quota is None:
+        return None
+    return Quota(max(0, one.remaining), one.quota, budgets.reserve(one), one.resets_at)
+
+
+def _spends(row: SourceRow, one: BudgetRow) -> bool:
+    return (one.platform, one.owner) == (row.platform, row.budget_owner) and one.kind in ("", row.budget_kind)
+
+
+def overview(ctx: Context, actor: Actor, views: list[SourceView]) -> Overview:
+    """All of `views` at a glance, with what is the matter with the accounts. Sample data is left out."""
+    require(actor, Role.VIEWER)
+    now = ctx.clock()
+    own = [one for one in views if not one.sample and one.state != "removing"]
+    listening = sum(_listens(one, now) for one in own)
+    notices = [
+        Notice(one.label, _first_sentence(one.words), one.health)
+        for one in own
+        if one.health != "paused" and not _listens(one, now)
+    ]
+    with ctx.database.reading() as tx:
+        accounts = rows.accounts(tx)
+    notices += [Notice(one.label, words, health) for one in accounts for words, health in [_warning(one, now)] if words]
+    notices.sort(key=lambda one: ILL.index(one.health))
+    paused = sum(one.health == "paused" for one in own)
+    return Overview(_overview_words(len(own), listening, paused), not notices, tuple(notices))
+
+
+ILL = ("problem", "late", "quiet", "waiting")
+"""What needs a look, worst first."""
+LONG_WAIT = timedelta(hours=1)
+"""Who waits no longer than that for a platform still listens."""
+
+
+def _listens(one: SourceView, now: datetime) -> bool:
+    if one.health == "waiting":
+        return one.next_run_at is None or one.next_run_at - now <= LONG_WAIT
+    return one.health in ("listening", "read")
+
+
+def _overview_words(total: int, listening: int, paused: int) -> str:
+    if not total:
+        return "Where we listen."
+    if listening == total:
+        return "It listens." if total == 1 else f"All {total} listen."
+    rest = f", {paused} paused" if paused else ""
+    return f"{listening} of {total} listen{'s' if listening == 1 else ''}{rest}."
+
+
+def _first_sentence(words: str) -> str:
+    first, dot, _ = words.partition(". ")
+    return first + "." if dot else words
+
+
+def _warning(account: AccountRow, now: datetime) -> tuple[str, str]:
+    """What is the matter with an account, in a sentence, and how bad that is."""
+    if account.dead_at is not None:
+        return f"{_first_sentence(account.check_words)} Enter its credentials again.", "problem"
+    ends = checking.expiry(account.expires_at, now)
+    return ends.words, "quiet" if ends.level == "soon" else "problem"
+
+
+def _health(row: SourceRow, itself: usual.Usual, left: list[BudgetRow], now: datetime) -> tuple[str, str]:
     """How the source is, in a word and in a sentence."""
     if row.state == "removing":
         return "removing", "It is being removed."
@@ -217,13 +334,32 @@ def _health(row: SourceRow, now: datetime) -> tuple[str, str]:
     if row.next_run_at is None:
         return ("read", "It was read to its end.") if row.last_success_at else ("waiting", "It is being read.")
     late = now - row.next_run_at
-    if late > max(timedelta(seconds=row.poll_seconds * QUIET_AFTER), timedelta(minutes=5)):
-        return "quiet", "It should have been asked long ago: is a worker running?"
+    if late > max(timedelta(seconds=row.poll_seconds * LATE_AFTER), timedelta(minutes=5)):
+        return "late", "It should have been asked long ago: is a worker running?"
+    if row.waits_for == "budget" and row.next_run_at > now:
+        return "waiting", _waiting_words(row, left)
     if row.last_success_at is None:
         return "waiting", "It is asked for the first time in a moment."
-    if row.budget.get("remaining") == 0 and row.next_run_at > now + timedelta(seconds=row.poll_seconds):
-        return "waiting", "The platform's limit is used up; it goes on when the platform allows."
+    if itself.quiet is not None:
+        return "quiet", _quiet_words(itself.quiet)
+    if row.waits_for == "share" and row.next_run_at > now:
+        return "listening", "It listens, as often as its part of the platform's limit allows."
     return "listening", "It listens."
+
+
+def _waiting_words(row: SourceRow, left: list[BudgetRow]) -> str:
+    """Why a source is not asked before its budget is full again."""
+    said = next((one.words for one in left if one.words and _spends(row, one)), "")
+    return f"{said or USED_UP} It goes on by itself."
+
+
+USED_UP = "The platform's limit is used up, but for what is kept for answers."
+
+
+def _quiet_words(quiet: usual.Quiet) -> str:
+    span = f"{quiet.hours} hours" if quiet.hours <= usual.DAY else f"{quiet.hours // usual.DAY} days"
+    came = f"Only {quiet.found}" if quiet.found else "Nothing"
+    return f"{came} came in the last {span}; at this time it usually brings about {quiet.usual:,.0f}. Has it changed?"
 
 
 def runs(ctx: Context, actor: Actor, source_id: int, limit: int = 20) -> list[RunView]:
@@ -249,7 +385,8 @@ def accounts(ctx: Context, actor: Actor) -> list[AccountView]:
     return [
         AccountView(
             row.id, row.platform, allowed[row.platform].title if row.platform in allowed else row.platform, row.label,
-            row.base_url, row.handle, row.checked_at, row.check_ok, row.check_words,
+            row.base_url, row.handle, row.checked_at, row.check_ok, row.check_words, row.expires_at,
+            _warning(row, ctx.clock())[0],
         )
         for row in found
     ]  # fmt: skip
@@ -370,7 +507,12 @@ def resume(ctx: Context, actor: Actor, source_id: int) -> None:
 
 
 def run_now(ctx: Context, actor: Actor, source_id: int) -> None:
-    """Asks at once, also after a failure that waited for a person."""
+    """Asks at once, also after a failure that waited for a person. A budget that is used up holds for people, too."""
+    with ctx.database.reading() as tx:
+        row, now = rows.get(tx, source_id), ctx.clock()
+        left = [budgets.settled(budget, now) for budget in budget_rows.all_(tx)]
+    if row is not None and any(_spends(row, one) and budgets.readable(one) == 0 for one in left):
+        raise DialogueError(_waiting_words(row, left))
     _change(ctx, actor, source_id, "ran", of=("active",), next_run_at=ctx.clock())
     ctx.triggers.collect(source_id)
 
@@ -467,6 +609,8 @@ def save_account(
             ctx.clock(),
         )
         _check_it_opens(ctx, platform, rows.account(tx, saved), {})
+        budget_rows.forget(tx, platform, budgets.owner_of_account(saved))
+        rows.revive(tx, saved, ctx.clock())
         audit.record(tx, ctx, actor, "saved", "account", saved, platform=platform, label=label)
         workspace.bump(tx)
     return saved
@@ -490,6 +634,7 @@ def remove_account(ctx: Context, actor: Actor, account_id: int) -> None:
         if account is None:
             raise Missing("This account is not there any more.")
         rows.remove_account(tx, account_id)
+        budget_rows.forget(tx, account.platform, budgets.owner_of_account(account_id))
         audit.record(tx, ctx, actor, "removed", "account", account_id, platform=account.platform, label=account.label)
         workspace.bump(tx)
 
@@ -561,18 +706,7 @@ def account_test(ctx: Context, payload: dict[str, Any], progress: Progress) -> d
     account = _account(ctx, payload["account_id"])
     if account is None:
         raise Missing("This account is not there any more.")
-    try:
-        health = open_listener(ctx, account.platform, account, {}).check()
-    except Terminal as error:
-        health = Health(False, f"{error} {error.what_to_do}")
-    now = ctx.clock()
-    with ctx.database.transaction() as tx:
-        who = {}
-        if health.account is not None:
-            who = {"handle": health.account.handle, "external_id": health.account.id}
-            forgetting.mark_ours(tx, account.platform, health.account.id, now)
-        rows.account_checked(tx, account.id, now, health.ok, clean(health.words)[:500], **who)
-        workspace.bump(tx)
+    health = checking.ask(ctx, account)
     if not health.ok:
         raise DialogueError(health.words)
     return {"words": health.words}

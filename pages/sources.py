@@ -17,10 +17,14 @@ HEALTH = {
     "read": ("green", ":material/check_circle:"),
     "waiting": ("blue", ":material/hourglass_top:"),
     "quiet": ("orange", ":material/volume_off:"),
+    "late": ("orange", ":material/schedule:"),
     "problem": ("red", ":material/error:"),
     "paused": ("gray", ":material/pause_circle:"),
     "removing": ("gray", ":material/delete:"),
 }
+HEALTH_WORDS = {"quiet": "gone quiet", "late": "not asked", "problem": "needs you"}
+NOTICED = 5
+"""So many stand in the strip; the others are counted."""
 EMPTY = "Nothing is listened to yet. Connect the first source: **news feeds** and **Hacker News** need no key."
 RUN_WORDS = {
     "ok": "new mentions",
@@ -41,6 +45,12 @@ def load_sources(scope: context.Scope, _ctx: Context, _person: Actor) -> list[so
     return sources.list_(_ctx, _person)
 
 
+@st.cache_data(ttl=10, max_entries=50, show_spinner=False)
+def load_overview(scope: context.Scope, _ctx: Context, _person: Actor) -> sources.Overview:
+    """All of them at a glance."""
+    return sources.overview(_ctx, _person, sources.list_(_ctx, _person))
+
+
 @st.cache_data(ttl=30, max_entries=20, show_spinner=False)
 def load_accounts(scope: context.Scope, _ctx: Context, _person: Actor) -> list[sources.AccountView]:
     """Every account of ours."""
@@ -50,11 +60,11 @@ def load_accounts(scope: context.Scope, _ctx: Context, _person: Actor) -> list[s
 # The list -------------------------------------------------------------------------------------------------------------
 
 
-def show_top(found: list[sources.SourceView], admin: bool) -> None:
+def show_top(overview: sources.Overview, admin: bool) -> None:
     """How all of them are, in a sentence; the way to add."""
     left, right = st.columns([0.7, 0.3], vertical_alignment="center")
     with left:
-        look.heading("Sources", top_words(found))
+        look.heading("Sources", overview.words)
     if admin:
         with right, st.container(horizontal=True, horizontal_alignment="right"):
             st.button("Accounts", icon=":material/key:", key="accounts", on_click=_toggle, args=("accounts_list",))
@@ -68,18 +78,16 @@ def show_top(found: list[sources.SourceView], admin: bool) -> None:
             )
 
 
-def top_words(found: list[sources.SourceView]) -> str:
-    """The sentence below the title."""
-    ill = sum(one.health == "problem" for one in found)
-    quiet = sum(one.health == "quiet" for one in found)
-    words = [f"{text.counted(len(found), 'source')}"] if found else ["Where we listen"]
-    if ill:
-        words.append(f"{ill} {'needs' if ill == 1 else 'need'} you")
-    if quiet:
-        words.append(f"{quiet} {'has' if quiet == 1 else 'have'} gone quiet")
-    if found and not ill and not quiet:
-        words.append("all well")
-    return ", ".join(words) + "."
+def show_overview(overview: sources.Overview) -> None:
+    """Which do not listen, and why, a line each; nothing where all is well."""
+    if overview.well:
+        return
+    with st.container(border=True, key="sources-strip", gap="xxsmall"):
+        for one in overview.notices[:NOTICED]:
+            colour, icon = HEALTH[one.health]
+            st.markdown(f":{colour}[{icon}] **{text.plain(one.label, 60)}** {text.plain(one.words, 200)}")
+        if len(overview.notices) > NOTICED:
+            st.caption(f"and {len(overview.notices) - NOTICED} more, below")
 
 
 def _toggle(what: str) -> None:
@@ -89,12 +97,13 @@ def _toggle(what: str) -> None:
 def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime) -> None:
     """One source: what it listens to, how it is in words, how much came."""
     colour, icon = HEALTH.get(one.health, ("gray", ""))
+    word = HEALTH_WORDS.get(one.health, one.health)
     with st.container(border=True, key=f"source-{one.id}"):
         left, right = st.columns([0.72, 0.28], vertical_alignment="center")
         with left:
             st.markdown(
                 f"**{text.plain(one.label, 100)}** {look.grey(source_words(one))} "
-                + look.badge(*(("sample", "gray", ":material/science:") if one.sample else (one.health, colour, icon)))
+                + look.badge(*(("sample", "gray", ":material/science:") if one.sample else (word, colour, icon)))
             )
             st.markdown(text.plain(one.words, 400))
             if one.what_to_do:
@@ -104,7 +113,7 @@ def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime
                 show_source_actions(one, asked)
         with right:
             st.markdown(
-                f"**{text.number(one.last_24h)}** {look.grey('in 24 h')} &nbsp; "
+                f"**{text.number(one.last_24h)}** {look.grey('in 24 h' + usual_words(one))} &nbsp; "
                 f"**{text.number(one.total)}** {look.grey('in all')}"
             )
             if any(one.sparkline):
@@ -124,7 +133,23 @@ def time_words(one: sources.SourceView, now: datetime) -> list[str]:
         words.append(f"worked {text.when(one.last_success_at, now)}")
     if one.next_run_at is not None and one.state == "active":
         words.append("next in " + text.span(one.next_run_at - now) if one.next_run_at > now else "next now")
+    if one.every is not None and one.state == "active":
+        words.append(f"every {text.span(one.every)}")
+    if one.quota is not None and one.state == "active":
+        words.append(quota_words(one.quota, now))
     return words or ["not asked yet"]
+
+
+def quota_words(quota: sources.Quota, now: datetime) -> str:
+    """What the platform still allows, and when all of it is there again."""
+    of = "" if quota.limit is None else f" of {text.number(quota.limit)}"
+    full = "" if quota.resets_at is None else f", full again in {text.span(quota.resets_at - now)}"
+    return f"{text.number(quota.left)}{of} requests left{full}"
+
+
+def usual_words(one: sources.SourceView) -> str:
+    """What such a day usually brings, where that is known."""
+    return "" if one.usual_24h is None else f", usually {text.number(one.usual_24h)}"
 
 
 def show_source_actions(one: sources.SourceView, asked: bool) -> None:
@@ -461,6 +486,7 @@ def show_accounts(owned: list[sources.AccountView]) -> None:
                     + look.grey(" · ".join(filter(None, (one.platform_title, one.handle))))
                     + "  \n"
                     + look.grey(one.check_words or "not checked yet")
+                    + (f"  \n:orange[:material/warning: {text.plain(one.warning)}]" if one.warning else "")
                 )
                 with st.container(horizontal=True, width="content"):
                     st.button(
@@ -492,7 +518,9 @@ def main() -> None:
         scope, ctx = context.scope(person), context.ctx()
         found = load_sources(scope, ctx, person)
         notices.show()
-        show_top(found, admin)
+        overview = load_overview(scope, ctx, person)
+        show_top(overview, admin)
+        show_overview(overview)
         look.sample_banner(any(one.sample for one in found))
         if admin:
             notices.adopt("remove_source", "remove_source")

@@ -94,7 +94,7 @@ def test_health_is_told_in_words(ctx: Context, colleague: Actor, forum: FakePlat
     collecting.collect(ctx, source_id)
     assert _one(ctx, colleague).health == "listening"
     clock.forward(days=1)
-    assert _one(ctx, colleague).health == "quiet", "due for a day and nobody asked"
+    assert _one(ctx, colleague).health == "late", "due for a day and nobody asked"
     sources.pause(ctx, colleague, source_id)
     assert _one(ctx, colleague).health == "paused"
 

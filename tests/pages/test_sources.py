@@ -63,7 +63,8 @@ def test_what_is_wrong_and_what_to_do_stand_on_the_card(ctx: Context, open_page:
     page = shown(open_page("sources"))
     assert "The feed wants a password" in page
     assert "Give it one" in page
-    assert "1 needs you" in page.replace("\\", "")
+    assert "0 of 1 listen" in page.replace("\\", "")
+    assert page.count("The feed wants a password") == 2, "at a glance above, and on its card"
 
 
 def test_pause_and_go_on(ctx: Context, open_page: Opened) -> None:
@@ -125,10 +126,10 @@ def test_who_is_no_administrator_sees_and_changes_nothing(ctx: Context, open_pag
     assert not {f"pause_{source_id}", f"remove_{source_id}", "add_source"} & {button.key for button in app.button}
 
 
-def test_a_quiet_source_says_so(ctx: Context, open_page: Opened, clock: Clock) -> None:
+def test_a_source_that_nobody_asks_says_so(ctx: Context, open_page: Opened, clock: Clock) -> None:
     world.source(ctx, next_run_at=ctx.clock(), last_success_at=ctx.clock())
     clock.forward(hours=9)
-    assert "gone quiet" in shown(open_page("sources"))
+    assert "is a worker running" in shown(open_page("sources"))
 
 
 def test_a_file_is_handed_in_matched_and_imported(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:

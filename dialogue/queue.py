@@ -24,7 +24,7 @@ from huey.consumer import Consumer, Scheduler
 
 from db import workers
 from db.engine import Database
-from dialogue import collecting, housekeeping, privacy, replies, requests, themes, understanding
+from dialogue import checking, collecting, housekeeping, privacy, replies, requests, themes, understanding
 from dialogue.context import Context
 
 SWEEP_EVERY = 2
@@ -87,6 +87,7 @@ class Tasks:
             "serve": self._serve,
             "collect": self._collect,
             "recheck": self._recheck,
+            "check_account": self._check_account,
             "tidy": self._tidy,
             "themes": self._themes,
         }
@@ -137,6 +138,10 @@ class Tasks:
         self._given.pop(("recheck", source_id), None)
         privacy.recheck(self.ctx, source_id)
 
+    def _check_account(self, account_id: int) -> None:
+        self._given.pop(("check_account", account_id), None)
+        checking.check(self.ctx, account_id)
+
     def _tidy(self) -> None:
         housekeeping.tidy(self.ctx)
 
@@ -151,6 +156,7 @@ class Tasks:
         self._trigger("serve", requests.due(ctx))
         self._trigger("collect", collecting.due(ctx))
         self._trigger("recheck", privacy.due(ctx))
+        self._trigger("check_account", checking.due(ctx))
         if understanding.waiting(ctx):
             self._trigger_once("understand")
         if themes.due(ctx):

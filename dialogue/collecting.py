@@ -22,7 +22,7 @@ from dialogue.alone import alone
 from dialogue.budgets import Allowance
 from dialogue.context import Context, DialogueError
 from listeners import registry
-from listeners.base import BadCredentials, Budget, Listener, Options, Page, Post, Query, Terminal, Transient, clean
+from listeners.base import BadCredentials, Budget, Listener, Options, Page, Post, Terminal, Transient, clean
 
 LEASE = timedelta(seconds=150)
 """How long a page may take, longer than one answer of a platform may; renewed with each page that is stored."""

@@ -34,7 +34,8 @@ class Reading:
 
     sentiment: logits, [n, 3], in the order negative, neutral, positive.
     embedding: unit vectors, [n, 384]; their dot product is the cosine.
-    middle: [n, 384], the mean of the tokens halfway up, which keeps how a thing is worded; intent is read from it.
+    middle: [n, 384], what intent is read from: a state that the network has learned for it, or else the mean of the
+        tokens halfway up, which keeps how a thing is worded.
     """
 
     sentiment: Floats

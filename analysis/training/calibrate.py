@@ -19,9 +19,18 @@ from analysis.calibration import INTENTS, Floats, features, softmax
 from analysis.calibration import moods as mood_probabilities
 from analysis.encoder import Encoder, Reading
 from analysis.intervals import wilson
-from analysis.text import clean, mask
 from analysis.topics import Matcher, default_topics
 from analysis.training import corpus
+from analysis.training.intents import (
+    WRITTEN_LANGUAGES,
+    Mention,
+    kept_back,
+    labelled_once,
+    labelled_twice,
+    learned,
+    written_in,
+    written_mentions,
+)
 from analysis.training.linear import Linear, class_weights, fit
 from analysis.training.scores import calibration_error, f1_by_class, fit_temperature, macro_f1, macro_recall
 
@@ -30,77 +39,10 @@ COMMON_MOODS = 0.5
 """Training weighs every mood the same, which finds most of the rare negative texts and calls many neutral ones moody.
 Half of the way back to how common each was among the training tweets finds more neutral ones for little macro recall.
 """
-INTENT_DECAY = 1e-4
-GUESSED_WORTH = 0.3
-"""What all texts with a guessed intent weigh beside those with a known one. Both chosen by cross-validation."""
+INTENT_DECAY = 3e-4
+GUESSED_WORTH = 0.1
+"""What all texts with a guessed intent weigh beside those with a known one. Both chosen on the texts kept back."""
 GUESSED_EACH = 700
-
-HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A written example: what its author wants, and which default topics it is about."""
-
-    text: str
-    intent: Intent
-    topics: frozenset[str]
-
-
-def written_mentions(name: str = "mentions.tsv") -> list[Mention]:
-    """The mentions written for this project: intent, topics (";" between them), text."""
-    found = []
-    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
-        intent, topics, text = line.split("\t")
-        found.append(Mention(mask(clean(text)), Intent(intent), frozenset(filter(None, topics.split(";")))))
-    return found
-
-
-def _post(data: Path) -> dict[str, list[str]]:
-    """The texts that intent was labelled on, by the name of their file."""
-    return {
-        "tweets-en/val": corpus.tweets(data, "val").texts,
-        "tweets-en/train": corpus.tweets(data, "train").texts,
-        "emotions/dev": corpus.reddit_comments(data, "dev"),
-        "emotions/train": corpus.reddit_comments(data, "train"),
-        "banking77/test": corpus.bank_questions(data, "test")[0],
-    }
-
-
-def labelled_posts(data: Path) -> tuple[list[str], list[Intent]]:
-    """Validation tweets and Reddit comments whose intent was labelled once, by hand, as line numbers and labels."""
-    source = _post(data)
-    texts, intents = [], []
-    for line in (HERE / "intent_labels.tsv").read_text(encoding="utf-8").splitlines():
-        name, number, intent = line.split("\t")
-        texts.append(source[name][int(number) - 1])
-        intents.append(Intent(intent))
-    return texts, intents
-
-
-def twice_labelled_posts(data: Path, part: str) -> tuple[list[str], list[Intent]]:
-    """Posts whose intent was labelled in two independent passes (docs/intents.md), `part` "fit" or "held" (out)."""
-    source = _post(data)
-    texts, intents = [], []
-    for line in (HERE / "intent_passes.tsv").read_text(encoding="utf-8").splitlines():
-        name, number, _first, _second, intent, belongs = line.split("\t")
-        if belongs == part:
-            texts.append(source[name][int(number) - 1])
-            intents.append(Intent(intent))
-    return texts, intents
-
-
-def written_in(language: str) -> list[Mention]:
-    """The mentions written for this project in another language: used to measure only."""
-    found = []
-    for line in (HERE / "mentions_multilingual.tsv").read_text(encoding="utf-8").splitlines():
-        code, intent, topics, text = line.split("\t")
-        if code == language:
-            found.append(Mention(mask(clean(text)), Intent(intent), frozenset(filter(None, topics.split(";")))))
-    return found
-
-
-WRITTEN_LANGUAGES = ("ar", "de", "es", "fr", "hi", "it", "pt")
 
 
 def _best_threshold(inside: NDArray[np.float32], outside: NDArray[np.float32]) -> float:
@@ -110,41 +52,28 @@ def _best_threshold(inside: NDArray[np.float32], outside: NDArray[np.float32]) -
     return round(float(tried[int(np.argmax(gains))]), 2)
 
 
-@dataclass(frozen=True, slots=True)
-class IntentData:
-    """Texts whose intent people labelled, and many more whose intent is guessed from their emotion."""
-
-    sure: Reading
-    sure_labels: list[int]
-    guessed: Reading
-    guessed_labels: list[int]
-
-
-def _intent_head(data: IntentData, center: Floats, rows: NDArray[np.bool_]) -> Linear:
-    """Fits the head on the guessed texts and on those labelled ones that `rows` allows."""
-    labels = [label for label, chosen in zip(data.sure_labels, rows, strict=True) if chosen]
-    return fit(
-        np.concatenate([features(data.sure, center)[rows], features(data.guessed, center)]),
-        labels + data.guessed_labels,
-        np.concatenate(
-            [
-                class_weights(labels, len(INTENTS)),
-                GUESSED_WORTH * class_weights(data.guessed_labels, len(INTENTS)),
-            ]
-        ),
+def _intent_head(reading: Reading, labels: Sequence[int], guessed: Reading, guesses: Sequence[int]) -> IntentHead:
+    """Fits the head on texts whose intent is known and on more whose intent is guessed from their emotion."""
+    center = np.asarray(guessed.middle.mean(0), np.float32)
+    head = fit(
+        np.concatenate([features(reading, center), features(guessed, center)]),
+        [*labels, *guesses],
+        np.concatenate([class_weights(labels, len(INTENTS)), GUESSED_WORTH * class_weights(guesses, len(INTENTS))]),
         len(INTENTS),
         INTENT_DECAY,
     )
+    return IntentHead(head, center)
 
 
-def _unseen(data: IntentData, center: Floats, folds: int = 5) -> Floats:
-    """For every labelled text the probabilities of a head that has not seen it (cross-validation)."""
-    fold = np.random.default_rng(SEED).permutation(np.arange(len(data.sure_labels)) % folds)
-    found = np.empty((len(fold), len(INTENTS)), np.float32)
-    for number in range(folds):
-        head = _intent_head(data, center, fold != number)
-        found[fold == number] = head.probabilities(features(data.sure, center)[fold == number])
-    return found
+@dataclass(frozen=True, slots=True)
+class IntentHead:
+    """The intent head and what its features are centred on."""
+
+    linear: Linear
+    center: Floats
+
+    def probabilities(self, reading: Reading) -> Floats:
+        return self.linear.probabilities(features(reading, self.center))
 
 
 OTHER = INTENTS.index(Intent.OTHER)
@@ -161,49 +90,42 @@ def _numbers(intents: Sequence[Intent]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class IntentFit:
-    """An intent head, what its features are centred on, and the probability that an intent must reach."""
+    """An intent head and the probability that an intent must reach."""
 
-    head: Linear
-    center: Floats
+    head: IntentHead
     threshold: float
 
     def choose(self, reading: Reading) -> NDArray[np.int64]:
         """The number of each text's intent in INTENTS."""
-        return _choose(self.head.probabilities(features(reading, self.center)), self.threshold)
+        return _choose(self.head.probabilities(reading), self.threshold)
 
 
 def fit_intent(data: Path, encoder: Encoder) -> tuple[IntentFit, dict[str, object]]:
     """Fits the head on every labelled text that is not held out, and measures it on those that are."""
-    texts = [mention.text for mention in written_mentions()]
-    intents = [mention.intent for mention in written_mentions()]
-    for some, labels in (labelled_posts(data), twice_labelled_posts(data, "fit")):
-        texts, intents = texts + some, intents + labels
+    texts, intents = learned(data)
+    fresh_texts, fresh_intents = kept_back(data)
+    guessed_texts, guesses = _guessed(data)
+    known, fresh, guessed = encoder.read(texts), encoder.read(fresh_texts), encoder.read(guessed_texts)
+    labels, fresh_labels = _numbers(intents), _numbers(fresh_intents)
 
-    chance = random.Random(SEED)
-    guessed_texts: list[str] = []
-    guessed_labels: list[int] = []
-    for name, comments in corpus.comments_by_emotion(data).items():
-        some = chance.sample(comments, min(GUESSED_EACH, len(comments)))
-        guessed_texts += some
-        guessed_labels += [INTENTS.index(Intent(name))] * len(some)
-    known = IntentData(encoder.read(texts), _numbers(intents), encoder.read(guessed_texts), guessed_labels)
-    center = np.asarray(known.guessed.middle.mean(0), np.float32)
-    unseen = _unseen(known, center)
-    # Tried on heads that had not seen the text.
+    # Tried on texts that neither the network nor this head has seen.
+    unseen = _intent_head(known, labels, guessed, guesses).probabilities(fresh)
     tried = np.arange(0.2, 0.8, 0.02)
-    scores = [macro_f1(_choose(unseen, least), known.sure_labels, len(INTENTS)) for least in tried]
+    scores = [macro_f1(_choose(unseen, least), fresh_labels, len(INTENTS)) for least in tried]
     threshold = round(float(tried[int(np.argmax(scores))]), 2)
-    fitted = IntentFit(_intent_head(known, center, np.ones(len(intents), bool)), center, threshold)
+    head = _intent_head(_joined(known, fresh), labels + fresh_labels, guessed, guesses)
+    fitted = IntentFit(head, threshold)
 
-    held, held_intents = twice_labelled_posts(data, "held")
+    held, held_intents = labelled_twice(data, "held")
     gold = _numbers(held_intents)
     reading = encoder.read(held)
     found = fitted.choose(reading)
     right = int((found == np.asarray(gold)).sum())
-    by_phrases = _intents_by_phrases(encoder, texts, intents)(reading.embedding)
+    by_phrases = _intents_by_phrases(encoder, texts + fresh_texts, intents + fresh_intents)(reading.embedding)
     return fitted, {
         "intent_threshold": threshold,
-        "intent_cross_validated_macro_f1": round(max(scores), 1),
+        "intent_kept_back": len(fresh_labels),
+        "intent_kept_back_macro_f1": round(max(scores), 1),
         "intent_held_out": len(gold),
         "intent_accuracy": _share(right, len(gold)),
         "intent_macro_f1": round(macro_f1(found, gold, len(INTENTS)), 1),
@@ -211,6 +133,25 @@ def fit_intent(data: Path, encoder: Encoder) -> tuple[IntentFit, dict[str, objec
         "intent_by_phrases_macro_f1": round(macro_f1(by_phrases, gold, len(INTENTS)), 1),
         "intent_by_phrases_f1": _by_intent(f1_by_class(by_phrases, gold, len(INTENTS))),
     }
+
+
+def _guessed(data: Path) -> tuple[list[str], list[int]]:
+    chance = random.Random(SEED)
+    texts: list[str] = []
+    labels: list[int] = []
+    for name, comments in corpus.comments_by_emotion(data).items():
+        some = chance.sample(comments, min(GUESSED_EACH, len(comments)))
+        texts += some
+        labels += [INTENTS.index(Intent(name))] * len(some)
+    return texts, labels
+
+
+def _joined(one: Reading, other: Reading) -> Reading:
+    return Reading(
+        np.concatenate([one.sentiment, other.sentiment]),
+        np.concatenate([one.embedding, other.embedding]),
+        np.concatenate([one.middle, other.middle]),
+    )
 
 
 INTENT_PHRASES = (
@@ -268,7 +209,7 @@ def fit_topic_threshold(data: Path, encoder: Encoder) -> tuple[float, dict[str, 
     matcher = Matcher(topics, lambda texts: encoder.read(texts).embedding, 0.0)
     mentions = [mention for mention in written_mentions() if mention.topics]
     near = matcher.cosines(encoder.read([mention.text for mention in mentions]).embedding)
-    elsewhere = labelled_posts(data)[0] + corpus.tweets(data, "val").texts
+    elsewhere = labelled_once(data)[0] + corpus.tweets(data, "val").texts
     strange = matcher.cosines(encoder.read(elsewhere).embedding).max(1)
     threshold = _best_threshold(near[::2].max(1), strange[::2])
     hits = _hits(topics, near, mentions)
@@ -367,7 +308,8 @@ def calibrate_multilingual(data: Path, weights: Path, model: str) -> dict[str, o
 def _write(
     weights: Path, model: str, bias: Floats, temperature: float, topic_threshold: float, intent: IntentFit
 ) -> None:
-    np.savez(weights / "intent.npz", center=intent.center, weight=intent.head.weight, bias=intent.head.bias)
+    linear = intent.head.linear
+    np.savez(weights / "intent.npz", center=intent.head.center, weight=linear.weight, bias=linear.bias)
     numbers = {
         "model": model,
         "mood_bias": [round(float(one), 4) for one in bias],

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from analysis.training import e5, material
 from analysis.training.finetune import padded
-from analysis.training.network import Network, base_encoder, base_folder
+from analysis.training.network import Network, base_folder
 
 OUTPUTS = ("sentiment", "embedding", "middle")
 
@@ -33,7 +33,7 @@ class _Graph(nn.Module):
 
 def english_network(checkpoint: Path) -> Network:
     """The fine-tuned English network in float32, ready to read."""
-    return _restored(Network(base_encoder()), checkpoint)
+    return _restored(material.english_network(), checkpoint)
 
 
 def multilingual_network(checkpoint: Path, pieces: Path) -> Network:
@@ -62,7 +62,7 @@ def to_onnx(network: Network, path: Path) -> None:
     )
 
 
-_LEFT_ALONE = ("/head/", "/look/", "/words/", "/carry/")
+_LEFT_ALONE = ("/head/", "/look", "/words/", "/carry/")
 
 
 def to_int8(source: Path, target: Path, *, per_channel: bool = True, reduce_range: bool = True) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from analysis.training.network import CLASSES, Network, base_folder
+from analysis.training.network import CLASSES, INTENT_CLASSES, Network, base_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,13 @@ UNLABELLED = -100
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text ready to train on; `target` is where its embedding should be, where that is known."""
+    """One text ready to train on: its sentiment or UNLABELLED, where its embedding should be, where that is known,
+    and its intent or UNLABELLED."""
 
     ids: list[int]
     label: int
     target: NDArray[np.float32] | None
+    intent: int = UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def outputs(
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            some_logits, some_embeddings = network(*padded([rows[number] for number in chosen]))
+            some_logits, some_embeddings, _ = network(*padded([rows[number] for number in chosen]))
         logits[chosen], embeddings[chosen] = some_logits.float().numpy(), some_embeddings.float().numpy()
     return logits, embeddings
 
@@ -128,6 +130,12 @@ def _epoch(examples: Sequence[Example], batch: int, chance: random.Random) -> It
     chance.shuffle(batches)
     for chosen in batches:
         yield [examples[number] for number in chosen]
+
+
+def _log_prior(labels: Sequence[int], classes: int) -> Tensor:
+    """Balanced softmax: the logits learn what the text says, not how rare a class was in the training set."""
+    prior = np.bincount([label for label in labels if label >= 0], minlength=classes).astype(np.float32)
+    return torch.from_numpy(np.log(np.maximum(prior, 1) / max(float(prior.sum()), 1.0)))
 
 
 def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: Recipe) -> None:
@@ -149,12 +157,12 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
         seconds=round(time.monotonic() - started),
     )
 
-    prior = np.bincount([e.label for e in examples if e.label >= 0], minlength=CLASSES).astype(np.float32)
-    # Balanced softmax: the logits learn what the text says, not how rare a class was in the training set.
-    log_prior = torch.from_numpy(np.log(prior / prior.sum()))
+    log_prior = _log_prior([e.label for e in examples], CLASSES)
+    log_intents = _log_prior([e.intent for e in examples], INTENT_CLASSES)
     body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
     body += network.carry.parameters() if network.carry is not None else ()
     head = [*network.head.parameters(), *network.look.parameters()]
+    head += network.asking.parameters() if network.asking is not None else ()
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": recipe.rate}, {"params": head, "lr": recipe.head_rate}], weight_decay=0.01
     )
@@ -164,6 +172,7 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
     started = time.monotonic()
     losses: list[float] = []
     drifts: list[float] = []
+    wants: list[float] = []
 
     def read(rows: Sequence[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return outputs(network, rows, bfloat16=recipe.bfloat16)
@@ -204,9 +213,10 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
             network.train()
             ids, mask = padded([example.ids for example in batch])
             labels = torch.tensor([example.label for example in batch])
+            intents = torch.tensor([example.intent for example in batch])
             held = [number for number, example in enumerate(batch) if example.target is not None]
             with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                logits, embeddings = network(ids, mask)
+                logits, embeddings, asked = network(ids, mask)
             loss = torch.zeros(())
             if bool((labels >= 0).any()):
                 crossed = nn.functional.cross_entropy(
@@ -215,6 +225,10 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
                 losses.append(crossed.item())
                 # Weighed by the share of labelled texts, so that each counts alike in every batch.
                 loss = loss + crossed * float((labels >= 0).float().mean())
+            if asked is not None and bool((intents >= 0).any()):
+                wrong = nn.functional.cross_entropy(asked.float() + log_intents, intents, ignore_index=UNLABELLED)
+                wants.append(wrong.item())
+                loss = loss + wrong * float((intents >= 0).float().mean())
             if held:
                 target = torch.from_numpy(np.stack([t for e in batch if (t := e.target) is not None]))
                 drift = (1 - (embeddings.float()[held] * target).sum(1)).mean()
@@ -233,6 +247,7 @@ def fine_tune(prepare: Callable[[Recipe], Material], checkpoint: Path, recipe: R
                     rate=round(seen / (time.monotonic() - started), 1),
                     loss=round(float(np.mean(losses[-100:])), 4),
                     drift=round(float(np.mean(drifts[-100:])), 4),
+                    intent=round(float(np.mean(wants[-100:])), 4) if wants else None,
                 )
     look()
     say(step="trained", examples=seen, best=round(best, 2), minutes=round((time.monotonic() - started) / 60, 1))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from analysis.calibration import INTENTS
 from analysis.training import corpus, e5
 from analysis.training.finetune import (
     UNLABELLED,
@@ -22,6 +23,7 @@ from analysis.training.finetune import (
     outputs,
     tokenizer,
 )
+from analysis.training.intents import learned
 from analysis.training.network import MULTILINGUAL_MIDDLE, Network, base_encoder
 from analysis.training.scores import macro_f1, macro_recall
 
@@ -29,6 +31,8 @@ Floats = NDArray[np.float32]
 
 HELD_TWEETS = 12_000
 GENERIC = 9_000
+INTENT_COPIES = 3
+"""How often a text with a known intent is read in each pass."""
 
 MULTILINGUAL = Recipe(epochs=1.0, rate=1.4e-4, smoothing=0.05, frozen_layers=3)
 COPIES = 4
@@ -47,8 +51,9 @@ RIDGE = 0.1
 
 
 def english(data: Path, recipe: Recipe) -> Material:
-    """English tweets with their sentiment; the embedding is held near the untouched encoder's."""
-    network = Network(base_encoder())
+    """English tweets with their sentiment and other texts with their intent; the embedding is held near the untouched
+    encoder's."""
+    network = english_network()
     examples = _english_examples(data, recipe, network)
     read = tokenizer(recipe.tokens)
     tweets = corpus.tweets(data, "val")
@@ -58,21 +63,31 @@ def english(data: Path, recipe: Recipe) -> Material:
     return Material(network, examples, {"tweets": Validation(rows, tweets.labels, macro_recall)}, watched, targets)
 
 
+def english_network() -> Network:
+    """The untouched English encoder with fresh heads."""
+    return Network(base_encoder(), asks=True)
+
+
 def _english_examples(data: Path, recipe: Recipe, untouched: Network) -> list[Example]:
-    """Labelled tweets, of which some also hold the embedding, and unlabelled texts, which all do."""
+    """Labelled tweets, of which some also hold the embedding; unlabelled texts and those with an intent, which do."""
     chance = random.Random(recipe.seed)
     read = tokenizer(recipe.tokens)
     labelled = corpus.tweets(data, "train")
     generic = corpus.reddit_comments(data) + corpus.bank_questions(data, "train")[0]
     generic = chance.sample(generic, min(GENERIC, len(generic)))
-    rows = [encoding.ids for encoding in read.encode_batch(labelled.texts + generic)]
+    wanting, intents = learned(data)
+    rows = [encoding.ids for encoding in read.encode_batch(labelled.texts + generic + wanting)]
     held = chance.sample(range(len(labelled.texts)), min(HELD_TWEETS, len(labelled.texts)))
     held += range(len(labelled.texts), len(rows))
     _, embeddings = outputs(untouched, [rows[number] for number in held])
     target = dict(zip(held, embeddings, strict=True))
-    labels = labelled.labels + [UNLABELLED] * len(generic)
+    others = len(labelled.texts) + len(generic)
+    labels = labelled.labels + [UNLABELLED] * (len(rows) - len(labelled.texts))
+    wants = [UNLABELLED] * others + [INTENTS.index(intent) for intent in intents]
     return [
-        Example(row, label, target.get(number)) for number, (row, label) in enumerate(zip(rows, labels, strict=True))
+        Example(row, label, target.get(number), want)
+        for number, (row, label, want) in enumerate(zip(rows, labels, wants, strict=True))
+        for _ in range(INTENT_COPIES if number >= others else 1)
     ]
 
 
@@ -121,7 +136,9 @@ def multilingual(data: Path, pieces: Path, recipe: Recipe) -> Material:
         for _ in range(copies)
     ]
     validation = {}
-    for language in corpus.LANGUAGES.keys() - SHUFFLED.keys():
+    for language in corpus.LANGUAGES:
+        if language in SHUFFLED:
+            continue
         one = corpus.umsab(data, language, "val")
         validation[language] = Validation([read.encode(text).ids for text in one.texts], one.labels, macro_f1)
     return Material(network, examples, validation, rows[seen:], targets[seen:])
@@ -158,7 +175,7 @@ def _some_of_each_mood(tweets: corpus.Labelled, chance: random.Random) -> corpus
 
 def _untouched_english(texts: Sequence[str], tokens: int) -> Floats:
     read = tokenizer(tokens)
-    return outputs(Network(base_encoder()), [read.encode(text).ids for text in texts])[1]
+    return outputs(english_network(), [read.encode(text).ids for text in texts])[1]
 
 
 def _untouched_multilingual(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 CLASSES = 3
+INTENT_CLASSES = 5
 
 MIDDLE = 3
 """The layer whose mean the intent head reads: how a thing is said (asked, wished for, told) is plainest halfway up,
@@ -31,10 +32,17 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, encoder: BertModel, words: nn.Module | None = None, middle: int = MIDDLE, *, carries: bool = False
+        self,
+        encoder: BertModel,
+        words: nn.Module | None = None,
+        middle: int = MIDDLE,
+        *,
+        carries: bool = False,
+        asks: bool = False,
     ) -> None:
         """words: what turns token ids into vectors, where it is not the encoder itself. carries: whether a linear map
-        (at first the identity) stands between the mean and the embedding, which brings it into another's space."""
+        (at first the identity) stands between the mean and the embedding, which brings it into another's space. asks:
+        whether it learns intents, too, in a state of its own, which then takes the place of the middle layer's mean."""
         super().__init__()
         self.encoder = encoder
         self.words = words
@@ -51,6 +59,17 @@ class Network(nn.Module):
             nn.Dropout(0.1), nn.Linear(2 * width, width), nn.GELU(), nn.Dropout(0.1), nn.Linear(width, CLASSES)
         )
 
+        self.asking: nn.ModuleDict | None = None
+        if asks:
+            self.asking = nn.ModuleDict(
+                {
+                    "look": nn.Linear(width, 1, bias=False),
+                    "state": nn.Sequential(nn.Dropout(0.1), nn.Linear(2 * width, width), nn.GELU()),
+                    "intents": nn.Sequential(nn.Dropout(0.2), nn.Linear(width, INTENT_CLASSES)),
+                }
+            )
+            nn.init.zeros_(self.asking["look"].weight)
+
     def carry_by(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
         """Sets the map of a network that `carries`: its matrix, [to, from], and what is added."""
         assert self.carry is not None
@@ -59,7 +78,7 @@ class Network(nn.Module):
             self.carry.bias.copy_(torch.from_numpy(bias))
 
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sentiment logits, unit embeddings, and the mean of the middle layer's tokens, [batch, 384]."""
+        """Sentiment logits, unit embeddings, and what intent is read from, [batch, 384]."""
         read = {"input_ids": input_ids} if self.words is None else {"inputs_embeds": self.words(input_ids)}
         layers = self.encoder(
             **read,
@@ -71,17 +90,24 @@ class Network(nn.Module):
         seen = attention_mask.unsqueeze(-1).to(tokens.dtype)
         mean = (tokens * seen).sum(1) / seen.sum(1)
         middle = (layers[self.middle] * seen).sum(1) / seen.sum(1)
-        weight = torch.softmax(self.look(tokens) + (1 - seen) * -1e4, dim=1)
-        state = torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
         embedding = nn.functional.normalize(mean, dim=-1)
         if self.carry is not None:
             embedding = nn.functional.normalize(self.carry(embedding), dim=-1)
-        return self.head(state), embedding, middle
+        if self.asking is not None:
+            middle = self.asking["state"](_seen_by(self.asking["look"], tokens, seen))
+        return self.head(_seen_by(self.look, tokens, seen)), embedding, middle
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Sentiment logits and unit embeddings: all that training needs."""
-        logits, embedding, _ = self.read(input_ids, attention_mask)
-        return logits, embedding
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Sentiment logits, unit embeddings and, where it learns them, the logits of intents, [batch, 5]: all that
+        training needs."""
+        logits, embedding, state = self.read(input_ids, attention_mask)
+        return logits, embedding, None if self.asking is None else self.asking["intents"](state)
+
+
+def _seen_by(look: nn.Module, tokens: Tensor, seen: Tensor) -> Tensor:
+    """The first token beside a mean of all that is weighted as `look` says, [batch, 768]."""
+    weight = torch.softmax(look(tokens) + (1 - seen) * -1e4, dim=1)
+    return torch.cat([tokens[:, 0], (tokens * weight).sum(1)], dim=-1)
 
 
 def base_folder() -> Path:

@@ -39,10 +39,10 @@ def test_sentiment_in_the_languages_that_count_as_known(analyser: Bundled, resea
 
 
 def test_intent_on_posts_that_were_held_out(analyser: Bundled, research_data: Path) -> None:
-    from analysis.training.calibrate import twice_labelled_posts
+    from analysis.training.intents import labelled_twice
     from analysis.training.scores import macro_f1
 
-    texts, gold = twice_labelled_posts(research_data, "held")
+    texts, gold = labelled_twice(research_data, "held")
     found = np.asarray([INTENTS.index(tags.intent.label) for tags in analyser.tags(texts)])
     assert len(texts) == 300
     assert macro_f1(found, [INTENTS.index(label) for label in gold], len(INTENTS)) >= 60

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import AnalysisError, Intent, default_topics
 from analysis.calibration import softmax
-from analysis.training import calibrate, corpus, scores
+from analysis.training import corpus, intents, scores
 from analysis.training.linear import class_weights, fit
 from benchmarks import tagging
 
@@ -41,7 +41,7 @@ def test_the_temperature_is_found_again() -> None:
 
 
 def test_the_written_mentions_name_topics_that_exist() -> None:
-    mentions = calibrate.written_mentions()
+    mentions = intents.written_mentions()
     names = {topic.name for topic in default_topics()}
     assert {topic for mention in mentions for topic in mention.topics} <= names
     assert {mention.intent for mention in mentions} == set(Intent)
@@ -49,8 +49,12 @@ def test_the_written_mentions_name_topics_that_exist() -> None:
 
 
 def test_the_labelled_lines_exist(research_data: Path) -> None:
-    texts, intents = calibrate.labelled_posts(research_data)
-    assert len(texts) == len(intents) == len(set(texts))
+    texts, labels = intents.learned(research_data)
+    more, theirs = intents.kept_back(research_data)
+    held, _ = intents.labelled_twice(research_data, "held")
+    assert len(texts) == len(labels) and len(more) == len(theirs)
+    assert not set(held) & {*texts, *more}, "what is held out is never fitted on"
+    assert not set(more) & set(texts)
     assert all(texts)
 
 

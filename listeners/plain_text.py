@@ -7,7 +7,7 @@ character a bounded number of times, whatever comes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import unescape
 
@@ -26,10 +26,14 @@ _LINES = frozenset(("br", "li", "tr", "hr", "dt", "dd"))
 _UNSEEN = frozenset(("script", "style", "title", "iframe", "noscript", "template", "textarea"))
 
 
-def from_html(html: str) -> str:
-    """The visible text: paragraphs apart by a blank line, list items by a line, at most MAX_TEXT characters."""
+def from_html(html: str, leave_out: Callable[[Tag], bool] | None = None) -> str:
+    """The visible text: paragraphs apart by a blank line, list items by a line, at most MAX_TEXT characters.
+
+    An element whose start tag `leave_out` is true for is passed over with all that is inside.
+    """
+    tokens = _tokens(html[:MAX_HTML])
     parts: list[str] = []
-    for token in _tokens(html[:MAX_HTML]):
+    for token in _outside(tokens, leave_out) if leave_out else tokens:
         if isinstance(token, str):
             parts.append(re.sub(r"\s+", " ", _unescaped(token)))
         elif token.name in _PARAGRAPHS:
@@ -40,6 +44,19 @@ def from_html(html: str) -> str:
     text = re.sub(r"[ \t]++", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()[:MAX_TEXT]
+
+
+def _outside(tokens: Iterator[str | Tag], leave_out: Callable[[Tag], bool]) -> Iterator[str | Tag]:
+    """The tokens without the elements that are left out."""
+    inside, depth = "", 0
+    for token in tokens:
+        if depth:
+            if isinstance(token, Tag) and token.name == inside:
+                depth += -1 if token.closes else 1
+        elif isinstance(token, Tag) and not token.closes and leave_out(token):
+            inside, depth = token.name, 1
+        else:
+            yield token
 
 
 def tags(html: str, name: str) -> Iterator[dict[str, str]]:

@@ -35,6 +35,8 @@ class Needs(Enum):
     SESSION = "session"
     TOKEN = "token"
     SESSION_OR_TOKEN = "session or token"
+    SIGNATURE = "signature"
+    """Of the body, which the route checks before anything else: the gate bounds the body, and lets it pass unread."""
     REFUSED = "refused"
     """Nobody comes through: the path exists in Streamlit, and Samtal has no use for it."""
 
@@ -148,7 +150,7 @@ class Gate:
             )
         if scope["method"] not in door.methods:
             return _refused(connection, 405, "method_not_allowed", "This cannot be done here.", door.methods)
-        if door.needs is not Needs.NOTHING:
+        if door.needs not in {Needs.NOTHING, Needs.SIGNATURE}:
             actor = await self._actor(connection, door.needs)
             if actor is None:
                 return _stranger(connection, door)
@@ -169,8 +171,8 @@ class Gate:
         return None
 
     def _from_elsewhere(self, connection: HTTPConnection, door: Door) -> bool:
-        """Whether a write may be forged by another site. A token is never sent by a browser on its own."""
-        if door.needs is Needs.TOKEN:
+        """Whether a write may be forged by another site. No browser sends a token or signs on its own."""
+        if door.needs in {Needs.TOKEN, Needs.SIGNATURE}:
             return False
         headers = connection.headers
         origin = headers.get("origin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from api import gate, monitoring, rest, sign_in, uploads
+from api import gate, hooks, monitoring, rest, sign_in, uploads
 from api.gate import Door, Gate
 from api.site import Site
 
@@ -16,6 +16,7 @@ def doors(site: Site) -> tuple[Door, ...]:
         *sign_in.DOORS,
         *monitoring.DOORS,
         *rest.DOORS,
+        *hooks.DOORS,
         *uploads.DOORS,
         *gate.STREAMLIT,
         *gate.page_doors(site.pages),
@@ -28,6 +29,7 @@ def routes(site: Site) -> list[BaseRoute]:
         *sign_in.SignIn(site).routes(),
         *monitoring.Monitoring(site).routes(),
         *rest.Rest(site).routes(),
+        *hooks.Hooks(site).routes(),
         *uploads.Uploads(site).routes(),
     ]
 

@@ -296,7 +296,8 @@ class HookDelivery(SQLModel, table=True):
     received_at: datetime
     state: str = "waiting"
     """waiting, read, rejected (some of it could not be read), discarded."""
-    bytes: int
+    size: int
+    """Bytes of the body."""
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     """JSON; what was read is null in it, and all of it is gone once nothing is left to read."""
     new: int = 0

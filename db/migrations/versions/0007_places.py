@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("apart", sa.Boolean(), nullable=False),
         sa.Column("received_at", sqlmodel.UTCDateTime(), nullable=False),
         sa.Column("state", sqlmodel.AutoString(), nullable=False),
-        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("new", sa.Integer(), nullable=False),
         sa.Column("edited", sa.Integer(), nullable=False),

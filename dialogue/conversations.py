@@ -53,6 +53,8 @@ class Item:
     sample: bool
     depth: int
     what_to_do: str = ""
+    outdated: bool = False
+    """It was edited after our answer, which may not fit it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
         depths[mention.external_id] = by_mention[mention.id] = min(below + 1, DEEPEST)
         if mention.external_id not in ours:
             tags = topics.get(mention.id, ()), corrected.get(mention.id, ())
-            items.append(_mention_item(mention, *tags, by_mention[mention.id]))
+            outdated = _is_outdated(mention, thread, shown)
+            items.append(_mention_item(mention, *tags, by_mention[mention.id], outdated))
     items += [_reply_item(reply, min(by_mention.get(reply.mention_id or 0, -1) + 1, DEEPEST)) for reply in shown]
     return tuple(sorted(items, key=lambda item: (item.at, item.kind == "reply", item.id)))
 
@@ -227,7 +230,20 @@ def _is(mention: MentionRow, reply: reply_rows.ReplyRow) -> bool:
     return mention.posted_at >= reply.created_at and mention.text.split() == reply.text.split()
 
 
-def _mention_item(mention: MentionRow, topics: tuple[str, ...], corrected: tuple[str, ...], depth: int) -> Item:
+def _is_outdated(mention: MentionRow, thread: Sequence[MentionRow], shown: Sequence[reply_rows.ReplyRow]) -> bool:
+    """Whether it was edited after the last answer of ours to it, sent from here or given there."""
+    edited_at = mention.edited_at
+    if edited_at is None or mention.ours:
+        return False
+    sent = [one.sent_at for one in shown if one.mention_id == mention.id and one.state in replies.ANSWERED]
+    given = [one.posted_at for one in thread if one.ours and one.parent_id == mention.external_id]
+    answers = [at for at in (*sent, *given) if at is not None]
+    return bool(answers) and max(answers) < edited_at
+
+
+def _mention_item(
+    mention: MentionRow, topics: tuple[str, ...], corrected: tuple[str, ...], depth: int, outdated: bool
+) -> Item:
     return Item(
         kind="mention",
         id=mention.id,
@@ -243,13 +259,14 @@ def _mention_item(mention: MentionRow, topics: tuple[str, ...], corrected: tuple
         topics=topics,
         language=mention.language,
         rating=mention.rating,
-        edited=mention.edited_at is not None,
+        edited=mention.edited_at is not None and mention.edited_at > mention.posted_at,
         corrected=corrected,
         state=None,
         state_words="",
         can_undo_until=None,
         sample=mention.sample,
         depth=depth,
+        outdated=outdated,
     )
 
 

@@ -29,6 +29,7 @@ from dialogue.context import SYSTEM, Actor, Context, DialogueError, Missing, Rol
 from dialogue.text import as_id
 from listeners.base import (
     Absent,
+    AnswersAnew,
     CannotTell,
     ListeningError,
     OutcomeUnknown,
@@ -51,6 +52,9 @@ LONGEST_BACK_OFF = 3_600.0
 """Seconds; doubled from the first to the longest unless the platform names its own."""
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the platform's clock may be behind ours when an answer of ours is looked for."""
+
+ANSWERED = ("sent", "handed_off")
+"""The states in which an answer stands where it was to stand."""
 
 STALE = "Somebody spoke after this was written. Read what is new, then send it again or change it."
 LOOKED = "Open the thread and look: then say whether the answer stands there."
@@ -284,6 +288,8 @@ class _Job:
     attempt_id: int
     earlier: tuple[str, ...]
     """The kinds of the attempts before this one."""
+    ours: tuple[str, ...]
+    """The texts of our other answers to the same mention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +375,11 @@ def _job(tx: Transaction, reply: rows.ReplyRow, conversation: ConversationRow, a
         account=rows.account(tx, reply.account_id) if reply.account_id else None,
         attempt_id=attempt_id,
         earlier=tuple(kind for kind, _, _ in rows.attempts(tx, reply.id)[:-1]),
+        ours=tuple(
+            one.text
+            for one in rows.of_conversation(tx, reply.conversation_id)
+            if one.mention_id == reply.mention_id and one.id != reply.id and one.state in ANSWERED
+        ),
     )
 
 
@@ -392,7 +403,10 @@ def _posted(ctx: Context, job: _Job) -> _Outcome:
     if not verdict.allowed:
         return _handed(verdict.reason)
     try:
-        return _sent(listener.answer(post, job.reply.text, _key(ctx, job.reply)))
+        key = _key(ctx, job.reply)
+        if job.ours and isinstance(listener, AnswersAnew):
+            return _sent(listener.answer_anew(post, job.reply.text, key, job.ours))
+        return _sent(listener.answer(post, job.reply.text, key))
     except Transient as error:
         return _again(ctx, job, error)
     except Terminal as error:

@@ -7,7 +7,7 @@ data, its `Capability`; no other room asks which platform it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -390,6 +390,17 @@ class Answers(Protocol):
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Looks for our own answer to `post`, made since `since`."""
+
+
+@runtime_checkable
+class AnswersAnew(Protocol):
+    """The power to let a second answer take the place of our first, where a platform keeps one answer per post."""
+
+    def answer_anew(self, post: Post, text: str, key: str, ours: Collection[str]) -> Sent:
+        """As `Answers.answer`; what stands there is replaced if it is one of `ours`, the texts of our answers before.
+
+        Raises Terminal where another stands: nobody here has seen what it would destroy.
+        """
 
 
 @runtime_checkable

@@ -218,11 +218,12 @@ def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
     parts = [text.at(item.at, now, reader)]
     if item.rating is not None:
         parts.append(text.stars(item.rating))
-    if item.edited:
+    if item.edited and not item.outdated:
         parts.append("edited")
     if item.language not in {None, "", "en", "und"}:
         parts.append(item.language)
-    badge = " " + look.badge("sample", "gray", ":material/science:") if item.sample else ""
+    badge = " " + look.badge("edited after our answer", "orange", ":material/edit:") if item.outdated else ""
+    badge += " " + look.badge("sample", "gray", ":material/science:") if item.sample else ""
     return f"**{text.plain(item.author_name, 80)}** {look.grey(' · '.join(['', *parts]))}{badge}"
 
 

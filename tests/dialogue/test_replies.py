@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from db import mentions
 from db.tables import PlatformAccount
 from dialogue import conversations, inbox, points, replies
 from dialogue.context import DialogueError, Missing, NotAllowed, Role, Stale
+from listeners.base import Post, Sent, Terminal
 from tests.conftest import as_role
 from tests.dialogue import wall
 from tests.dialogue.conversing import World
@@ -120,6 +122,80 @@ def test_what_an_answer_begins_with_is_seen_in_the_empty_draft(world: World, mon
     world.sends(conversation, "Without a name")
     world.works_later(seconds=AFTER_UNDO)
     assert world.standing() == ["Without a name"], "an answer is posted as it was written"
+
+
+class OneAnswerEach(wall.WallListener):
+    """As a store that keeps one answer to each review."""
+
+    def answer_anew(self, post: Post, text: str, key: str, ours: Collection[str]) -> Sent:
+        standing = [one["text"] for one in self.http.get("/answers", params={"under": post.external_id}).json()]
+        if standing and standing[-1] not in ours:
+            raise Terminal("Somebody else's answer stands there.", "Look at it.")
+        return self.answer(post, text, key)
+
+
+@pytest.fixture
+def store_of_reviews(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        wall, "open", lambda account, options: OneAnswerEach(options.base_url or "", account.get("token", ""))
+    )
+
+
+@pytest.mark.usefixtures("store_of_reviews")
+def test_an_edited_review_is_answered_anew_over_our_own_answer(world: World) -> None:
+    world.connects()
+    conversation = world.says("p1", "It leaks.", kind="review")
+    world.sends(conversation, "We look into it.")
+    world.works_later(seconds=AFTER_UNDO)
+    (review, _) = world.opens(conversation).items
+    assert not review.outdated
+
+    world.clock.forward(hours=1)
+    world.says("p1", "It still leaks.", kind="review", edited_at=world.clock.now)
+    (review, answer) = world.opens(conversation).items
+    assert review.outdated, "the answer was given to other words"
+    assert world.opens(conversation).state == "open"
+
+    reply = world.sends(conversation, "It is mended.")
+    world.works_later(seconds=AFTER_UNDO)
+    assert world.state(reply) == "sent"
+    assert world.standing() == ["We look into it.", "It is mended."]
+    assert not world.opens(conversation).items[0].outdated
+
+
+@pytest.mark.usefixtures("store_of_reviews")
+def test_an_answer_that_somebody_gave_there_is_not_replaced(world: World) -> None:
+    world.connects()
+    conversation = world.says("p1", "It leaks.", kind="review")
+    world.sends(conversation, "We look into it.")
+    world.works_later(seconds=AFTER_UNDO)
+    world.wall.takes("p1", "A colleague's words")
+    reply = world.sends(conversation, "It is mended.")
+    world.works_later(seconds=AFTER_UNDO)
+    assert world.state(reply) == "hand_off"
+    assert world.standing() == ["We look into it.", "A colleague's words"]
+
+
+def test_an_edit_before_our_answer_outdates_nothing(world: World) -> None:
+    world.connects()
+    conversation = world.says("p1")
+    world.says("p1", "Where is my parcel, please?", edited_at=world.clock.now)
+    world.clock.forward(minutes=5)
+    world.sends(conversation)
+    world.works_later(seconds=AFTER_UNDO)
+    (question, _) = world.opens(conversation).items
+    assert question.edited
+    assert not question.outdated
+
+
+def test_an_answer_given_there_is_outdated_too(world: World) -> None:
+    world.connects()
+    conversation = world.says("p1")
+    world.says("w1", "On its way.", root_id="p1", parent_id="p1", author_id="us", author_handle="@us")
+    world.clock.forward(minutes=5)
+    world.says("p1", "Where is my other parcel?", edited_at=world.clock.now)
+    question = next(item for item in world.opens(conversation).items if not item.ours)
+    assert question.outdated
 
 
 def test_a_draft_is_kept_and_sent_with_its_key(world: World) -> None:

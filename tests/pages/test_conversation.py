@@ -109,6 +109,21 @@ def test_an_empty_answer_says_so(ctx: Context, open_page: Opened) -> None:
     assert "nothing to send" in shown(app)
 
 
+def test_what_was_edited_after_our_answer_says_so(ctx: Context, open_page: Opened, clock: Clock) -> None:
+    asked(ctx)
+    app = open_page("conversation", conversation="1")
+    write(app, "Tomorrow, by noon.")
+    app.button(key="send").click().run()
+    clock.forward(minutes=1)
+    (reply,) = replies.status(ctx, 1)
+    replies.deliver(ctx, reply.id)
+    assert "edited after our answer" not in shown(app.run())
+    clock.forward(minutes=1)
+    edited = world.post(1, "Where is my other parcel?", posted_at=ctx.clock(), edited_at=ctx.clock())
+    world.says(ctx, edited, source_id=None, sample=True)
+    assert "edited after our answer" in shown(app.run())
+
+
 def test_when_they_spoke_meanwhile_the_words_are_kept_and_the_reason_is_told(ctx: Context, open_page: Opened) -> None:
     asked(ctx)
     app = open_page("conversation", conversation="1")

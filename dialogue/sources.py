@@ -24,6 +24,7 @@ from dialogue.collecting import (
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.privacy import LOOKS
 from dialogue.requests import Progress
+from dialogue.search import SearchError
 from dialogue.text import headed
 from listeners import registry
 from listeners.base import Answering, Capability, Post, Query, Terminal, clean
@@ -34,6 +35,7 @@ LATE_AFTER = 10
 """Times its interval after which a source that should have been asked is late."""
 SPARK_DAYS = 14
 PREVIEWED = 10
+PREVIEWED_OUT = 3
 REMOVED_AT_ONCE = 500
 
 
@@ -45,6 +47,8 @@ class ModeInfo:
     label: str
     query_label: str
     help: str
+    searches: bool = False
+    """Whether its query is written in the one query language; else a filter in it may stand beside the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,19 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """What a query will do before anybody is asked: what the platform is asked, and what is left to be done here.
+
+    Where it cannot be asked, `problem` says why and `pointer` where, in two lines for a fixed-width font.
+    """
+
+    asked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """One time that a source was asked. outcome: running, ok, unchanged, transient, terminal, crash."""
 
@@ -149,6 +166,8 @@ class RunView:
     seen: int
     rejected: int
     rejections: tuple[dict[str, str], ...]
+    filtered: int = 0
+    """Sent by the platform, and not what the query means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +200,9 @@ def _info(one: Capability) -> PlatformInfo:
     return PlatformInfo(
         platform=one.platform,
         title=one.title,
-        modes=tuple(ModeInfo(mode.name, mode.label, mode.query_label, mode.help) for mode in one.modes),
+        modes=tuple(
+            ModeInfo(mode.name, mode.label, mode.query_label, mode.help, mode.syntax is not None) for mode in one.modes
+        ),
         credentials=tuple(
             CredentialInfo(field.name, field.label, field.secret, field.help, field.default, field.required)
             for field in one.credentials
@@ -370,7 +391,7 @@ def runs(ctx: Context, actor: Actor, source_id: int, limit: int = 20) -> list[Ru
     return [
         RunView(
             row.started_at, row.finished_at, row.outcome, row.error, row.pages, row.new, row.edited, row.seen,
-            row.rejected, tuple(row.rejections),
+            row.rejected, tuple(row.rejections), row.filtered,
         )
         for row in found
     ]  # fmt: skip
@@ -407,8 +428,7 @@ def add(
 ) -> int:
     """Adds a source, which is asked at once; returns its id. Raises DialogueError, naming what does not fit."""
     require(actor, Role.ADMIN)
-    capability, query, mode = _checked_query(platform, query, mode)
-    chosen = _checked_options(platform, options or {})
+    capability, query, mode, chosen = _checked_query(platform, query, mode, options or {})
     now = ctx.clock()
     every = int(chosen.get(POLL_SECONDS, capability.poll_every.total_seconds()))
     recheck = capability.recheck_every
@@ -436,7 +456,9 @@ def add(
     return source_id
 
 
-def _checked_query(platform: str, query: str, mode: str) -> tuple[Capability, str, str]:
+def _checked_query(
+    platform: str, query: str, mode: str, options: Mapping[str, Any]
+) -> tuple[Capability, str, str, dict[str, Any]]:
     capability = _capability(platform)
     if not capability.polls:
         raise DialogueError(f"{capability.title} is not asked for news: hand in a file instead.")
@@ -449,7 +471,23 @@ def _checked_query(platform: str, query: str, mode: str) -> tuple[Capability, st
         raise DialogueError(f"{found.query_label}: say what to listen for.")
     if len(query) > 1_000:
         raise DialogueError(f"{found.query_label}: that is too long; 1,000 characters fit.")
-    return capability, query, mode
+    chosen = querying.chosen(found, _checked_options(platform, options))
+    querying.plan(capability, mode, query, chosen)
+    return capability, query, mode, chosen
+
+
+def explain(platform: str, query: str, mode: str, options: Mapping[str, Any] | None = None) -> Explained:
+    """What a query will do, in words; asks nobody. An empty one explains nothing."""
+    if not query.strip():
+        return Explained()
+    try:
+        capability, query, mode, chosen = _checked_query(platform, query, mode, options or {})
+        plan = querying.plan(capability, mode, query, chosen)
+    except SearchError as error:
+        return Explained(problem=str(error), pointer=error.pointer)
+    except DialogueError as error:
+        return Explained(problem=str(error))
+    return Explained(plan.asked, plan.notes) if querying.is_common(chosen) else Explained()
 
 
 def _capability(platform: str) -> Capability:
@@ -460,7 +498,7 @@ def _capability(platform: str) -> Capability:
 
 
 def _checked_options(platform: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    known = {BASE_URL, POLL_SECONDS, RECHECK_SECONDS, *registry.extra_options(platform)}
+    known = {BASE_URL, POLL_SECONDS, RECHECK_SECONDS, *querying.OPTIONS, *registry.extra_options(platform)}
     unknown = sorted(set(options) - known)
     if unknown:
         raise DialogueError(f"There is no option called '{unknown[0][:50]}'. There are {', '.join(sorted(known))}.")
@@ -653,10 +691,9 @@ def request_preview(
 ) -> int:
     """Has the worker look what a query finds, storing nothing; returns the request's id."""
     require(actor, Role.ADMIN)
-    capability, query, mode = _checked_query(platform, query, mode)
+    capability, query, mode, chosen = _checked_query(platform, query, mode, options or {})
     payload = {
-        "platform": platform, "query": query, "mode": mode, "account_id": account_id,
-        "options": _checked_options(platform, options or {}),
+        "platform": platform, "query": query, "mode": mode, "account_id": account_id, "options": chosen,
     }  # fmt: skip
     with ctx.database.transaction() as tx:
         _account_for(tx, capability, account_id)
@@ -677,18 +714,52 @@ def request_account_test(ctx: Context, actor: Actor, account_id: int) -> int:
 
 
 def preview(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Handler: the first posts that a query finds, as {"posts": [{"author", "when", "text", "url"}]}."""
+    """Handler: the first posts that a query finds, as {"posts": [{"author", "when", "text", "url"}]}.
+
+    Of each search that the platform is asked ("asked") the first page is read; "left_out" are some of the posts that
+    it sent and the query does not mean, "notes" what it cannot express.
+    """
     progress(0, None, "Asking the platform")
-    account = _account(ctx, payload["account_id"])
-    listener = open_listener(ctx, payload["platform"], account, payload["options"])
-    pages = listener.fetch(Query(payload["query"], payload["mode"]), {})
-    page = next(iter(pages), None)
-    posts = [_shown(post) for post in page.posts[:PREVIEWED]] if page else []
-    found = len(page.posts) if page else 0
-    rejected = len(page.rejected) if page else 0
-    words = f"The first page has {found} post{'' if found == 1 else 's'}"
-    words += f"; {rejected} could not be read." if rejected else "."
-    return {"posts": posts, "found": found, "rejected": rejected, "words": words}
+    account, options = _account(ctx, payload["account_id"]), payload["options"]
+    capability = _capability(payload["platform"])
+    mode = _looked_at_by(capability, payload["mode"])
+    plan = querying.plan(capability, mode, payload["query"], options)
+    listener = open_listener(ctx, payload["platform"], account, options)
+    kept: dict[str, Post] = {}
+    others: dict[str, Post] = {}
+    rejected = 0
+    for done, words in enumerate(plan.asked):
+        progress(done, len(plan.asked), "Asking the platform")
+        page = next(iter(listener.fetch(Query(words, mode), {})), None)
+        for post in page.posts if page else ():
+            (kept if plan.keeps(post) else others)[post.external_id] = post
+        rejected += len(page.rejected) if page else 0
+    return {
+        "posts": [_shown(post) for post in list(kept.values())[:PREVIEWED]],
+        "left_out": [_shown(post) for post in list(others.values())[:PREVIEWED_OUT]],
+        "found": len(kept), "filtered": len(others), "rejected": rejected,
+        "asked": list(plan.asked) if querying.is_common(options) else [], "notes": list(plan.notes),
+        "words": _found_words(len(kept), len(others), rejected, len(plan.asked)),
+    }  # fmt: skip
+
+
+def _looked_at_by(capability: Capability, mode: str) -> str:
+    """The mode itself; of one that streams, the one that finds by the same query what has been posted before."""
+    chosen = next((one for one in capability.modes if one.name == mode), None)
+    if chosen is None or not chosen.streams:
+        return mode
+    others = [one for one in capability.modes if not one.streams and one.syntax == chosen.syntax]
+    same = [one for one in others if one.syntax is not None or one.query_label == chosen.query_label]
+    return same[0].name if same else mode
+
+
+def _found_words(found: int, filtered: int, rejected: int, searches: int) -> str:
+    words = [f"The first page{' has' if searches == 1 else 's have'} {found} post{'' if found == 1 else 's'}"]
+    if filtered:
+        words.append(f"{filtered} more {'is' if filtered == 1 else 'are'} left out here")
+    if rejected:
+        words.append(f"{rejected} could not be read")
+    return "; ".join(words) + "."
 
 
 def _shown(post: Post) -> dict[str, str]:

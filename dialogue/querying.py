@@ -39,11 +39,16 @@ def chosen(mode: Mode, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, ONLY: tidy} if tidy else kept
 
 
+def is_common(options: Mapping[str, Any]) -> bool:
+    """Whether the query is written in the one language, rather than an address or in the platform's own syntax."""
+    return options.get(SYNTAX) == COMMON
+
+
 def plan(capability: Capability, mode: str, query: str, options: Mapping[str, Any]) -> Plan:
     """What the platform is asked, what is kept, and what it cannot express. Raises SearchError with the place."""
     chosen = next((one for one in capability.modes if one.name == mode), None)
     syntax, only = chosen.syntax if chosen else None, str(options.get(ONLY, ""))
-    searches = syntax is not None and options.get(SYNTAX, PLATFORMS) == COMMON
+    searches = syntax is not None and is_common(options)
     try:
         if syntax is None or not searches:
             return translation.as_typed(query, only)

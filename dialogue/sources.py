@@ -14,7 +14,7 @@ from db import sources as rows
 from db.budgets import BudgetRow
 from db.engine import Transaction
 from db.sources import AccountRow, SourceRow
-from dialogue import audit, budgets, checking, uploads, usual
+from dialogue import audit, budgets, checking, querying, uploads, usual
 from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,

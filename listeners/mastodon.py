@@ -618,7 +618,8 @@ class Mastodon:
             answer = self._get("/v2/instance", fine=(404,))
             urls = _dict(_dict(_dict(answer.json()).get("configuration")).get("urls")) if answer.status == 200 else {}
             named = str(urls.get("streaming") or "")
-        if not re.fullmatch(rf"wss://{_HOST}", named.rstrip("/")):
+        plain_too = "?" if self._base.startswith("http:") else ""  # a token that travels sealed goes nowhere in clear
+        if not re.fullmatch(rf"wss{plain_too}://{_HOST}", named.rstrip("/")):
             named = re.sub("^http", "ws", self._base)
         return named.rstrip("/")
 

@@ -219,13 +219,7 @@ class Batch:
     def add(self, event: Event) -> None:
         """Later events win over earlier ones of the same post."""
         if isinstance(event, Made | Changed):
-            id_ = event.post.external_id
-            self._drop(id_)
-            if isinstance(event, Changed) and not event.meant:
-                self.edits[id_] = event.post
-            else:
-                self.gone.pop(id_, None)
-                self.posts[id_] = event.post
+            self._say(event.post, isinstance(event, Made) or event.meant)
         elif isinstance(event, Gone):
             self._drop(event.external_id)
             self.gone[event.external_id] = None
@@ -238,6 +232,15 @@ class Batch:
             self.rejected.append(event)
         else:
             self.filtered += 1
+
+    def _say(self, post: Post, meant: bool) -> None:
+        id_ = post.external_id
+        if meant or id_ in self.posts:  # what was meant when it was made is kept, as it would be a page earlier
+            self.edits.pop(id_, None)
+            self.gone.pop(id_, None)
+            self.posts[id_] = post
+        else:
+            self.edits[id_] = post
 
     def page(self, cursor: Cursor) -> Page:
         return Page(

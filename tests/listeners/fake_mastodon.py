@@ -70,6 +70,7 @@ class MastodonServer(FakeServer):
         self.shows_sources = True
         self.loses_keys = False
         self.clock_ahead = timedelta(0)
+        self.streams_at = ""
 
     # --- what a platform says for itself
 
@@ -100,7 +101,7 @@ class MastodonServer(FakeServer):
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         lifted = at(datetime.now(UTC) + timedelta(seconds=seconds))
         headers = {"X-RateLimit-Limit": "300", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": lifted}
-        self._fails(Reply({"error": "Too many requests"}, 429, headers), after)
+        self.fails(Reply({"error": "Too many requests"}, 429, headers), after)
 
     # --- the API
 
@@ -115,7 +116,8 @@ class MastodonServer(FakeServer):
         match path[1:]:
             case ["v2", "instance"]:
                 limits = {"max_characters": self.max_characters, "characters_reserved_per_url": 23}
-                return Reply({"domain": HOME, "configuration": {"statuses": limits}})
+                urls = {"streaming": self.streams_at}
+                return Reply({"domain": HOME, "configuration": {"statuses": limits, "urls": urls}})
             case ["v1", "timelines", "tag", _]:
                 return self._page([one for one in self.statuses if one["id"] not in self.gone], request)
             case ["v1", "statuses"] if request.method == "GET":

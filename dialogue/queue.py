@@ -24,7 +24,18 @@ from huey.consumer import Consumer, Scheduler
 
 from db import workers
 from db.engine import Database
-from dialogue import checking, collecting, housekeeping, privacy, replies, requests, themes, understanding
+from dialogue import (
+    checking,
+    collecting,
+    hooks,
+    housekeeping,
+    privacy,
+    replies,
+    requests,
+    streaming,
+    themes,
+    understanding,
+)
 from dialogue.context import Context
 
 SWEEP_EVERY = 2
@@ -79,6 +90,7 @@ class Tasks:
         self._ctx = ctx
         self._given: dict[tuple[Any, ...], float] = {}
         self._reading = threading.Lock()
+        self.streams = None if ctx is None else streaming.Running(ctx)
         self._tidied = 0.0
         # The most urgent first: what somebody watches goes before what nobody waits for.
         run: dict[str, Callable[..., None]] = {
@@ -87,6 +99,7 @@ class Tasks:
             "serve": self._serve,
             "collect": self._collect,
             "recheck": self._recheck,
+            "read_hook": self._read_hook,
             "check_account": self._check_account,
             "tidy": self._tidy,
             "themes": self._themes,
@@ -113,6 +126,9 @@ class Tasks:
         return self._ctx
 
     def _collect(self, source_id: int) -> None:
+        if self.streams is not None and streaming.is_stream(self.ctx, source_id):
+            self.streams.begin(source_id)  # where there is no room, it is trusted to another worker for a while
+            return
         self._given.pop(("collect", source_id), None)
         collecting.collect(self.ctx, source_id)
 
@@ -142,6 +158,10 @@ class Tasks:
         self._given.pop(("check_account", account_id), None)
         checking.check(self.ctx, account_id)
 
+    def _read_hook(self, source_id: int) -> None:
+        self._given.pop(("read_hook", source_id), None)
+        hooks.read_waiting(self.ctx, source_id)
+
     def _tidy(self) -> None:
         housekeeping.tidy(self.ctx)
 
@@ -156,6 +176,7 @@ class Tasks:
         self._trigger("serve", requests.due(ctx))
         self._trigger("collect", collecting.due(ctx))
         self._trigger("recheck", privacy.due(ctx))
+        self._trigger("read_hook", hooks.due(ctx))
         self._trigger("check_account", checking.due(ctx))
         if understanding.waiting(ctx):
             self._trigger_once("understand")
@@ -192,6 +213,11 @@ class _Consumer(Consumer):  # type: ignore[misc]
         super().__init__(huey, **options)
         # Huey 3 abandons running tasks on the one of these two that is not its graceful signal.
         self._signal_actions = {signal.SIGINT: (False, True), signal.SIGTERM: (False, True)}
+        self.at_stop: Callable[[], None] = lambda: None
+
+    def stop(self, graceful: bool = False) -> None:
+        self.at_stop()
+        super().stop(graceful)
 
 
 def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | None = None) -> None:
@@ -202,7 +228,7 @@ def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | 
     """
     for noisy in ("huey", "huey.consumer", "httpx", "httpcore"):  # httpx would log every address with its query
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    Tasks(huey, ctx)
+    streams = Tasks(huey, ctx).streams
     consumer = _Consumer(
         huey,
         workers=threads,
@@ -213,6 +239,8 @@ def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | 
         check_worker_health=True,
         shutdown_timeout=DRAIN,
     )
+    if streams is not None:
+        consumer.at_stop = streams.stop  # they end while running tasks finish
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()
     stopped = threading.Event()
@@ -221,6 +249,8 @@ def work(ctx: Context, huey: Huey, *, threads: int, version: str, parent: int | 
     try:
         consumer.run()
     finally:
+        if streams is not None:
+            streams.drain()
         stopped.set()
         pulse.join(BEAT_EVERY)
 

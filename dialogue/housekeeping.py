@@ -1,11 +1,11 @@
-"""What is done once an hour: old runs, previews, files, and mentions past retention go."""
+"""What is done once an hour: old runs, previews, files, deliveries, and mentions past retention go."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from db import budgets, conversations, hours, requests, sources
-from dialogue import privacy, uploads
+from dialogue import hooks, privacy, uploads
 from dialogue.context import Context
 from dialogue.requests import QUOTING
 
@@ -24,4 +24,5 @@ def tidy(ctx: Context) -> None:
         hours.forget(tx, now)
         budgets.forget_old(tx, now - RUNS_KEPT)
     uploads.tidy(ctx)
+    hooks.tidy(ctx)
     privacy.forget_past_retention(ctx)

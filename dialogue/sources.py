@@ -27,7 +27,7 @@ from dialogue.requests import Progress
 from dialogue.search import SearchError
 from dialogue.text import headed
 from listeners import registry
-from listeners.base import Answering, Capability, Post, Query, Terminal, clean
+from listeners.base import Answering, Arrival, Capability, Post, Query, Terminal, clean
 
 FASTEST_POLL = 5
 """Seconds."""
@@ -65,7 +65,8 @@ class CredentialInfo:
 
 @dataclass(frozen=True, slots=True)
 class PlatformInfo:
-    """What a platform allows, for the interface. `polls` False: it takes an uploaded file, not a query."""
+    """What a platform allows, for the interface. `polls` False: it takes no query, and what was said gets
+    here by its `arrival`: uploaded, pushed or typed."""
 
     platform: str
     title: str
@@ -79,6 +80,7 @@ class PlatformInfo:
     duties: str
     polls: bool
     exportable: bool
+    arrival: str = Arrival.ASKED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ def _info(one: Capability) -> PlatformInfo:
         duties=one.duties,
         polls=one.polls,
         exportable=one.exportable,
+        arrival=one.arrival.value,
     )
 
 
@@ -267,7 +270,8 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
 
 def _usual(row: SourceRow, counts: Mapping[int, int], now: datetime) -> usual.Usual:
     """The source against itself, as far as it was read: what nobody has asked for is not missing."""
-    read_until = now if row.last_success_at is None else min(now, row.last_success_at)
+    comes_by_itself = row.last_success_at is None or _arrival(row) is Arrival.PUSHED
+    read_until = now if comes_by_itself else min(now, row.last_success_at or now)
     return usual.compared(counts, hours.of(read_until) - 1)
 
 
@@ -353,7 +357,7 @@ def _health(row: SourceRow, itself: usual.Usual, left: list[BudgetRow], now: dat
         health = "problem" if row.failures >= 5 else "waiting"
         return health, f"{row.last_error} It is tried again by itself."
     if row.next_run_at is None:
-        return ("read", "It was read to its end.") if row.last_success_at else ("waiting", "It is being read.")
+        return _unasked(row, itself)
     late = now - row.next_run_at
     if late > max(timedelta(seconds=row.poll_seconds * LATE_AFTER), timedelta(minutes=5)):
         return "late", "It should have been asked long ago: is a worker running?"
@@ -366,6 +370,27 @@ def _health(row: SourceRow, itself: usual.Usual, left: list[BudgetRow], now: dat
     if row.waits_for == "share" and row.next_run_at > now:
         return "listening", "It listens, as often as its part of the platform's limit allows."
     return "listening", "It listens."
+
+
+def _arrival(row: SourceRow) -> Arrival:
+    try:
+        return registry.capability(row.platform).arrival
+    except Terminal:
+        return Arrival.ASKED
+
+
+def _unasked(row: SourceRow, itself: usual.Usual) -> tuple[str, str]:
+    """How a source is that nobody asks for news."""
+    arrival = _arrival(row)
+    if arrival is Arrival.TYPED:
+        return "listening", "Colleagues write down what they hear: Inbox, Add a note."
+    if arrival is Arrival.PUSHED:
+        if row.last_success_at is None:
+            return "waiting", "It waits for its first delivery."
+        if itself.quiet is not None:
+            return "quiet", _quiet_words(itself.quiet)
+        return "listening", "It takes what is sent to it."
+    return ("read", "It was read to its end.") if row.last_success_at else ("waiting", "It is being read.")
 
 
 def _waiting_words(row: SourceRow, left: list[BudgetRow]) -> str:
@@ -456,12 +481,20 @@ def add(
     return source_id
 
 
+_OTHER_WAYS = {
+    Arrival.ASKED: "",
+    Arrival.UPLOADED: "hand in a file instead.",
+    Arrival.PUSHED: "it takes what is sent to its address.",
+    Arrival.TYPED: "colleagues write it down: Inbox, Add a note.",
+}
+
+
 def _checked_query(
     platform: str, query: str, mode: str, options: Mapping[str, Any]
 ) -> tuple[Capability, str, str, dict[str, Any]]:
     capability = _capability(platform)
     if not capability.polls:
-        raise DialogueError(f"{capability.title} is not asked for news: hand in a file instead.")
+        raise DialogueError(f"{capability.title} is not asked for news: {_OTHER_WAYS[capability.arrival]}")
     mode = mode or capability.default_mode
     found = next((one for one in capability.modes if one.name == mode), None)
     if found is None:
@@ -580,7 +613,8 @@ def _change(
         if row.state not in of:
             raise DialogueError(f"This source is {row.state}.")
         if "next_run_at" in values and not _capability(row.platform).polls:
-            raise DialogueError("An uploaded file has nothing new: hand in another one.")
+            other_way = _OTHER_WAYS[_capability(row.platform).arrival]
+            raise DialogueError(f"This source cannot be asked for news: {other_way}")
         if raise_fence:
             values["fence"] = row.fence + 1
         rows.change(tx, source_id, **values)

@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from dialogue import requests, sources
+from dialogue import sources
 from dialogue.context import Actor, Context, Role
-from pages.parts import charts, context, look, notices, state, text, upload
+from pages.parts import charts, context, look, notices, query, state, text, upload
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
@@ -222,10 +222,11 @@ def show_runs(one: sources.SourceView, runs: list[sources.RunView], now: datetim
         st.caption("It has not been asked yet.")
     for run in runs:
         counts = f"{run.new:,} new · {run.edited:,} edited · {run.seen:,} seen again"
+        filtered = f" · {run.filtered:,} left out by the query" if run.filtered else ""
         rejected = f" · {run.rejected:,} rejected" if run.rejected else ""
         st.markdown(
             f"{look.grey(text.ago(run.started_at, now))} **{text.plain(RUN_WORDS.get(run.outcome, run.outcome))}** "
-            f"{look.grey(counts + rejected)}"
+            f"{look.grey(counts + filtered + rejected)}"
         )
         if run.error:
             st.caption(text.plain(run.error, 500))
@@ -291,7 +292,7 @@ def show_adding(platforms: list[sources.PlatformInfo], owned: list[sources.Accou
             return
         account_id, ready = show_account_choice(info, [one for one in owned if one.platform == info.platform])
         if ready:
-            show_query(info, account_id)
+            query.show(info, account_id)
 
 
 def show_platform(info: sources.PlatformInfo) -> None:
@@ -376,96 +377,6 @@ def show_account_test(account_id: int) -> None:
 def _test(account_id: int) -> None:
     with look.telling_errors_later():
         state.set_request("account_test", sources.request_account_test(context.ctx(), context.actor(), account_id))
-
-
-def show_query(info: sources.PlatformInfo, account_id: int | None) -> None:
-    """What to listen for; a look first, then add."""
-    modes = {one.name: one for one in info.modes}
-    name = next(iter(modes))
-    if len(modes) > 1:
-        name = (
-            st.segmented_control(
-                "What",
-                list(modes),
-                format_func=lambda one: text.plain(modes[one].label, 60),
-                default=name,
-                required=True,
-                key=f"add_mode_{info.platform}",
-                label_visibility="collapsed",
-            )
-            or name
-        )
-    mode, keys = modes[name], (f"add_query_{info.platform}_{name}", f"add_label_{info.platform}_{name}")
-    query = ""
-    if mode.query_label:
-        query = st.text_input(
-            mode.query_label,
-            key=keys[0],
-            help=mode.help or None,
-            max_chars=1_000,
-            placeholder=info.search_syntax or None,
-        )
-    st.text_input(
-        "Name of this source here",
-        key=keys[1],
-        max_chars=100,
-        placeholder=query or mode.label,
-    )
-    with st.container(horizontal=True, key="add-buttons"):
-        st.button(
-            "Look what it finds",
-            icon=":material/visibility:",
-            key="look",
-            on_click=_look,
-            args=(info.platform, name, account_id, keys),
-        )
-        st.button(
-            "Add it",
-            icon=":material/add:",
-            type="primary",
-            key="add_go",
-            on_click=_add,
-            args=(info.platform, name, mode.label, account_id, keys),
-        )
-    notices.wait_for("preview", done=show_found)
-
-
-def show_found(view: requests.RequestView) -> None:
-    """The first posts that the query finds."""
-    posts = view.result.get("posts", [])
-    with st.container(border=True, key="found", gap="xsmall"):
-        st.markdown(f":material/visibility: **{text.plain(view.words or 'This is what it finds')}**")
-        if not posts:
-            st.caption("Nothing was found. Try fewer or other words.")
-        for post in posts[:8]:
-            st.markdown(
-                f"**{text.plain(str(post.get('author', '')), 60)}** {look.grey(str(post.get('when', '')))}  \n"
-                + text.plain(str(post.get("text", "")), 240)
-            )
-
-
-def _typed(keys: tuple[str, str]) -> tuple[str, str]:
-    # Read at the click: it may come before the page was drawn with what was typed last.
-    query, label = (str(st.session_state.get(key) or "").strip() for key in keys)
-    return query, label
-
-
-def _look(platform: str, mode: str, account_id: int | None, keys: tuple[str, str]) -> None:
-    query, _ = _typed(keys)
-    with look.telling_errors_later():
-        state.set_request(
-            "preview", sources.request_preview(context.ctx(), context.actor(), platform, query, mode, account_id)
-        )
-
-
-def _add(platform: str, mode: str, otherwise: str, account_id: int | None, keys: tuple[str, str]) -> None:
-    query, label = _typed(keys)
-    label = label or query or otherwise
-    with look.telling_errors_later():
-        sources.add(context.ctx(), context.actor(), platform, query, mode, label, account_id)
-        state.set_request("preview", None)
-        state.close_up("adding")
-        state.tell(f"{label} listens now. The first mentions appear within a minute.")
 
 
 # Accounts -------------------------------------------------------------------------------------------------------------

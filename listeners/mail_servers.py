@@ -120,24 +120,27 @@ class _Imap4(imaplib.IMAP4):
         if port in TLS_AT_ONCE:
             self.sock = _tls(self.here).wrap_socket(self.sock, server_hostname=host)
         self._listen()
-        self.file: Any = self._lines
 
     def _listen(self) -> None:
         self._raw = _Reader(self.sock, self._options.timeout)
-        self._lines = io.BufferedReader(self._raw)
+        self.file: Any = io.BufferedReader(self._raw)
 
-    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> Any:
-        answer = super().starttls(ssl_context)
-        self._listen()  # whatever came before the encryption was not the server's word
-        return answer
+    def encrypt(self) -> None:
+        """STARTTLS; imaplib's own would go on reading what came before the encryption."""
+        status, words = self.xatom("STARTTLS")
+        if status != "OK":
+            raise self.error(words)
+        self.sock = _tls(self.here).wrap_socket(self.sock, server_hostname=self.host)
+        self._listen()
+        self.capabilities = tuple(_words(self.capability()[1]).upper().split())
 
     def read(self, size: int) -> bytes:
         if size > MAX_ANSWER:
             raise self.abort("too much")
-        return self._lines.read(size)
+        return bytes(self.file.read(size))
 
     def readline(self) -> bytes:
-        line = self._lines.readline(MAX_LINE + 1)
+        line: bytes = self.file.readline(MAX_LINE + 1)
         if len(line) > MAX_LINE:
             raise self.abort("too long a line")
         return line
@@ -202,7 +205,7 @@ class Imap:
         if server.port not in TLS_AT_ONCE and (not self._imap.here or "STARTTLS" in self._imap.capabilities):
             if "STARTTLS" not in self._imap.capabilities:
                 raise _no_tls(self._host)
-            self._try(lambda: self._imap.starttls(_tls(self._imap.here)))
+            self._try(self._imap.encrypt)
         try:
             if "AUTH=PLAIN" in self._imap.capabilities:
                 self._imap.authenticate("PLAIN", lambda _: f"\0{server.username}\0{server.password}".encode())
@@ -415,6 +418,7 @@ class _Smtp(smtplib.SMTP):
         self._options = options
         # Said in place of this machine's name, which is nobody's business.
         super().__init__(local_hostname="[127.0.0.1]", timeout=options.timeout)
+        self._host = server.host  # smtplib checks certificates against it, and sets it only where it connects at once
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection, self.here = _connected(self._server, self._options)

@@ -150,6 +150,8 @@ class MailServer:
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True  # else each small answer waits for the one before it
+
             def handle(self) -> None:
                 if outer._down:
                     return
@@ -165,7 +167,7 @@ class MailServer:
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return server
 
     def _knows(self, secret: bytes) -> bool:

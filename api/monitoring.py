@@ -64,16 +64,48 @@ class _Figures(Collector):
         silence = GaugeMetricFamily(
             "samtal_source_silence_seconds", "Since the last run without an error.", labels=["source", "platform"]
         )
+        due = GaugeMetricFamily(
+            "samtal_source_due_seconds", "Until the next run, negative where late.", labels=["source", "platform"]
+        )
+        per_hour = GaugeMetricFamily(
+            "samtal_source_posts_per_hour", "What it brings lately.", labels=["source", "platform"]
+        )
         for source in figures.sources:
+            if source.due_in is not None:
+                due.add_metric([str(source.id), source.platform], source.due_in)
+            if source.per_hour is not None:
+                per_hour.add_metric([str(source.id), source.platform], source.per_hour)
             failures.add_metric([str(source.id), source.platform, source.state], source.failures)
             if source.silence is not None:
                 silence.add_metric([str(source.id), source.platform], source.silence)
         yield failures
         yield silence
+        yield due
+        yield per_hour
+        yield from self._allowed()
         if figures.worker_silence is not None:
             yield GaugeMetricFamily(
                 "samtal_worker_silence_seconds", "Since a worker last said that it lives.", figures.worker_silence
             )
+
+    def _allowed(self) -> Iterator[Metric]:
+        """What platforms still let us ask, and how our accounts do."""
+        left = GaugeMetricFamily(
+            "samtal_budget_remaining", "Requests that a platform still allows.", labels=["platform", "owner", "kind"]
+        )
+        for budget in self._figures.budgets:
+            left.add_metric([budget.platform, budget.owner, budget.kind], budget.remaining)
+        dead = GaugeMetricFamily(
+            "samtal_account_dead", "1 where the platform accepts it no more.", labels=["account", "platform"]
+        )
+        ends = GaugeMetricFamily(
+            "samtal_account_expires_seconds", "Until its credentials end.", labels=["account", "platform"]
+        )
+        for account in self._figures.accounts:
+            dead.add_metric([str(account.id), account.platform], int(account.dead))
+            if account.expires_in is not None:
+                ends.add_metric([str(account.id), account.platform], account.expires_in)
+        yield from (left, dead, ends)
 
 
 def _gauge(name: str, help_text: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:

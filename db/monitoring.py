@@ -21,6 +21,8 @@ class SourceRow:
     state: str
     failures: int
     last_success_at: datetime | None
+    next_run_at: datetime | None
+    posts_per_hour: float | None
 
 
 def tagged_by_platform(tx: Transaction) -> dict[str, int]:
@@ -45,9 +47,15 @@ def requests_by_state(tx: Transaction) -> dict[str, int]:
 
 def sources(tx: Transaction) -> list[SourceRow]:
     query = select(
-        col(Source.id), col(Source.platform), col(Source.state), col(Source.failures), col(Source.last_success_at)
+        col(Source.id),
+        col(Source.platform),
+        col(Source.state),
+        col(Source.failures),
+        col(Source.last_success_at),
+        col(Source.next_run_at),
+        col(Source.posts_per_hour),
     ).where(col(Source.state) != "removing", ~col(Source.sample))
     return [
-        SourceRow(source_id or 0, platform, state, failures, last)
-        for source_id, platform, state, failures, last in tx.connection.execute(query)
+        SourceRow(source_id or 0, platform, state, failures, last, next_at, busy)
+        for source_id, platform, state, failures, last, next_at, busy in tx.connection.execute(query)
     ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from db import budgets as budget_rows
 from db import engine, workers
 from db import monitoring as rows
-from dialogue import health
+from db import sources as source_rows
+from dialogue import budgets, health
 from dialogue.context import Context
 
 
@@ -24,13 +26,38 @@ class Liveness:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How one source does. `silence` is in seconds since it was last read without an error; None when it never was."""
+    """How one source does. `silence` is in seconds since it was last read without an error; None when it never was.
+
+    `due_in` is in seconds, negative where it is late, None where nothing is planned; `per_hour` what it brings lately.
+    """
 
     id: int
     platform: str
     state: str
     failures: int
     silence: float | None
+    due_in: float | None
+    per_hour: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What a platform still lets us ask, by account or address and kind of request."""
+
+    platform: str
+    owner: str
+    kind: str
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """Whether an account of ours is accepted, and in how many seconds its credentials end, where that is known."""
+
+    id: int
+    platform: str
+    dead: bool
+    expires_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +69,8 @@ class Figures:
     replies: dict[str, int]
     requests: dict[str, int]
     sources: tuple[SourceState, ...]
+    budgets: tuple[BudgetState, ...]
+    accounts: tuple[AccountState, ...]
     worker_silence: float | None
 
 
@@ -70,8 +99,24 @@ def figures(ctx: Context) -> Figures:
                     source.state,
                     source.failures,
                     (now - source.last_success_at).total_seconds() if source.last_success_at else None,
+                    (source.next_run_at - now).total_seconds() if source.next_run_at else None,
+                    source.posts_per_hour,
                 )
                 for source in rows.sources(tx)
+            ),
+            budgets=tuple(
+                BudgetState(row.platform, row.owner, row.kind, row.remaining)
+                for row in (budgets.settled(row, now) for row in budget_rows.all_(tx))
+                if row.remaining is not None
+            ),
+            accounts=tuple(
+                AccountState(
+                    one.id,
+                    one.platform,
+                    one.dead_at is not None,
+                    (one.expires_at - now).total_seconds() if one.expires_at else None,
+                )
+                for one in source_rows.accounts(tx)
             ),
             worker_silence=(now - beat.beat_at).total_seconds() if beat else None,
         )

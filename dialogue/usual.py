@@ -62,12 +62,16 @@ def _quiet(counts: Mapping[int, int], until: int, first: int) -> Quiet | None:
 
 
 def _before(counts: Mapping[int, int], hours: int, until: int, first: int) -> list[int]:
-    """The same stretch in each earlier week, or day; empty where there are too few of them."""
+    """The same stretch in each earlier week, or day; empty where there are too few of them.
+
+    Those since the last mention are left out: a silence must not become the usual that it is held against.
+    """
+    last = max(hour for hour in counts if hour <= until) if first <= until else first
     for step, wanted in ((WEEK, WEEKS), (DAY, DAYS)):
         if hours > step:
             continue
-        ends = [until - step * ago for ago in range(1, wanted.stop)]
-        found = [_sum(counts, end, hours) for end in ends if end - hours + 1 >= first]
+        ends = range(until - step, first + hours - 2, -step)
+        found = [_sum(counts, end, hours) for end in ends if end <= last][: wanted.stop - 1]
         if len(found) >= wanted.start:
             return found
     return []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
-from db import workers
+from db import budgets, workers
+from db.tables import PlatformAccount
 from dialogue import accounts
 from dialogue.context import Context
 from tests.api.site import browser, first_admin
@@ -66,3 +70,27 @@ def test_metrics_count_what_is_there(any_ctx: Context, clock: Clock) -> None:
     assert f'samtal_source_failures{{platform="forum",source="{source}",state="active"}} 4.0' in lines
     assert f'samtal_source_silence_seconds{{platform="forum",source="{source}"}} 30.0' in lines
     assert "samtal_worker_silence_seconds 30.0" in lines
+
+
+def test_metrics_tell_what_platforms_still_allow(any_ctx: Context, clock: Clock) -> None:
+    _, session = first_admin(any_ctx)
+    source = add_source(any_ctx, next_run_at=clock(), posts_per_hour=2.5)
+    with any_ctx.database.transaction() as tx:
+        row = budgets.opened(tx, "forum", "account 1", "search")
+        budgets.write(tx, replace(row, remaining=42, quota=100, resets_at=clock() + timedelta(hours=1)))
+        tx.session.add(
+            PlatformAccount(
+                platform="forum",
+                label="Us",
+                credentials=b"",
+                created_at=clock(),
+                expires_at=clock() + timedelta(days=1),
+            )
+        )
+    clock.forward(seconds=30)
+    lines = browser(any_ctx, session).get("/metrics").text.splitlines()
+    assert 'samtal_budget_remaining{kind="search",owner="account 1",platform="forum"} 42.0' in lines
+    assert f'samtal_source_due_seconds{{platform="forum",source="{source}"}} -30.0' in lines
+    assert f'samtal_source_posts_per_hour{{platform="forum",source="{source}"}} 2.5' in lines
+    assert 'samtal_account_dead{account="1",platform="forum"} 0.0' in lines
+    assert 'samtal_account_expires_seconds{account="1",platform="forum"} 86370.0' in lines

@@ -1,0 +1,41 @@
+"""Two processes never spend the same request of a platform's budget twice, nor the reserve, on either engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from db import budgets
+from db.engine import now
+from dialogue.context import Context
+
+ROOT = Path(__file__).parents[2]
+QUOTA = 200
+
+
+def test_two_workers_share_one_budget(any_ctx: Context, any_url: str) -> None:
+    with any_ctx.database.transaction() as tx:
+        row = budgets.opened(tx, "forum", "account 1", "")
+        full = replace(row, remaining=QUOTA, quota=QUOTA, resets_at=now() + timedelta(hours=1), window_seconds=3600.0)
+        budgets.write(tx, full)
+    command = [sys.executable, "-m", "tests.db.spending", any_url]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    taken = [json.loads(process.communicate(timeout=90)[0]) for process in running]
+    assert sum(taken) == QUOTA - QUOTA // 10, "each request once, and a tenth is kept"
+    with any_ctx.database.reading() as tx:
+        (left,) = budgets.all_(tx)
+    assert (left.remaining, left.pending) == (QUOTA // 10, 0)
+
+
+def test_a_budget_is_made_once_and_forgotten_with_its_account(any_ctx: Context) -> None:
+    with any_ctx.database.transaction() as tx:
+        for kind in ("search", "", "search"):
+            budgets.opened(tx, "forum", "account 1", kind)
+        budgets.opened(tx, "forum", "account 2", "")
+        assert [row.kind for row in budgets.locked(tx, "forum", "account 1", ("search", ""))] == ["", "search"]
+        budgets.forget(tx, "forum", "account 1")
+        assert [row.owner for row in budgets.all_(tx)] == ["account 2"]

@@ -270,9 +270,14 @@ def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allo
         if brought.new or brought.edited:
             ctx.triggers.understand()
         if read.pages == PAGES_A_RUN or allowance.until is not None:
-            read.more = True
+            read.more = allowance.until is not None or _may_bring_more(listener, read.stored)
             return read
     return read
+
+
+def _may_bring_more(listener: Listener, stored: Stored) -> bool:
+    """False where a run brought only what was known: an overlap that fills it is no reason to go on without a pause."""
+    return bool(stored.new or stored.edited or not stored.seen) or not listener.capability.polls
 
 
 def _fresh(source: SourceRow, page: Page) -> int:

@@ -98,6 +98,23 @@ def test_a_long_listing_is_read_in_turns(ctx: Context, forum: FakePlatform, trig
     assert len(_texts(ctx)) == total
 
 
+def test_a_run_that_brings_only_what_is_known_waits_for_its_time(
+    ctx: Context, forum: FakePlatform, triggers: RecordedTriggers
+) -> None:
+    """Some listings read an overlap again whenever they are asked, and it may be as long as a run."""
+    forum.posts(PAGES_A_RUN * PAGE)
+    source_id = _source(ctx)
+    collect(ctx, source_id)
+    triggers.collected.clear()
+    with ctx.database.transaction() as tx:
+        rows.change(tx, source_id, cursor={}, next_run_at=ctx.clock())
+    assert collect(ctx, source_id) == "unchanged"
+    assert triggers.collected == []
+    next_run = _next_run(ctx, source_id)
+    assert next_run is not None
+    assert next_run >= timedelta(seconds=60)
+
+
 def test_an_outage_is_tried_again_later_and_later(ctx: Context, forum: FakePlatform, clock: Clock) -> None:
     forum.goes_down()
     source_id = _source(ctx)

@@ -43,6 +43,8 @@ class Model:
     facets: inbox.Facets
     page: inbox.InboxPage
     problem: str
+    pointer: str
+    """Where in the search line the problem is, in two lines for a fixed-width font."""
     to_approve: tuple[replies.ReplyView, ...]
     theme: str | None = None
     """The name of the theme that is filtered by."""
@@ -54,14 +56,15 @@ class Model:
 def load(person: Actor, filters: inbox.Filters, after: str | None) -> Model:
     """What `person` sees under these filters."""
     scope, ctx = context.scope(person), context.ctx()
-    page, problem = inbox.InboxPage((), None), ""
+    page, problem, pointer = inbox.InboxPage((), None), "", ""
     try:
         page = load_page(scope, filters, after, ctx, person)
     except inbox.SearchError as error:
-        problem = str(error)
+        problem, pointer = str(error), error.pointer
     to_approve = replies.awaiting(ctx, person) if person.role >= Role.APPROVER else ()
     theme = themes.name_of(ctx, filters.theme_id) if filters.theme_id is not None else None
-    return Model(filters, load_counts(scope, ctx, person), load_facets(scope, ctx), page, problem, to_approve, theme)
+    counts, facets = load_counts(scope, ctx, person), load_facets(scope, ctx)
+    return Model(filters, counts, facets, page, problem, pointer, to_approve, theme)
 
 
 @st.cache_data(ttl=60, max_entries=200, show_spinner=False)
@@ -120,7 +123,7 @@ def show_top(model: Model) -> None:
     )
     show_filters(model)
     if model.problem:
-        st.error(text.plain_lines(model.problem), icon=":material/search_off:")
+        look.problem(model.problem, model.pointer)
 
 
 def heading_words(model: Model) -> str:

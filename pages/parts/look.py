@@ -113,6 +113,13 @@ def sample_banner(shown: bool) -> None:
         )
 
 
+def problem(words: str, pointer: str = "") -> None:
+    """What is wrong with a query, and below it the query with a caret under the place."""
+    st.error(text.plain_lines(words), icon=":material/search_off:")
+    if pointer:
+        st.code(text.tidy(pointer), language=None)
+
+
 @contextmanager
 def telling_errors() -> Iterator[None]:
     """Shows what cannot be done in words, here."""

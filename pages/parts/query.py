@@ -110,16 +110,9 @@ def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed
 def show_explained(info: sources.PlatformInfo, explained: sources.Explained) -> None:
     """What the platform will be asked and what is done here; or what is wrong with the query, and where."""
     if explained.problem:
-        show_problem(explained.problem, explained.pointer)
+        look.problem(explained.problem, explained.pointer)
     if explained.asked:
         show_asked(f"{info.title} is asked for", explained.asked, explained.notes)
-
-
-def show_problem(words: str, pointer: str) -> None:
-    """What is wrong, and below it the query with a caret under the place."""
-    st.error(text.plain_lines(words), icon=":material/search_off:")
-    if pointer:
-        st.code(text.tidy(pointer), language=None)
 
 
 def show_asked(title: str, asked: Any, notes: Any) -> None:

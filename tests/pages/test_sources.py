@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 from dialogue import accounts, inbox, requests, sources, uploads
 from dialogue.context import Actor, Context, Role
 from pages.parts import context
 from tests.conftest import Clock, RecordedTriggers
+from tests.listeners.test_feeds import RSS, FeedServer
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
+from tests.worlds import look as look_up
 
 ADA = Actor(1, "Ada", Role.ADMIN)
 
@@ -54,6 +57,72 @@ def test_a_look_first_is_the_workers_to_answer(ctx: Context, open_page: Opened, 
     (request_id,) = triggers.served
     assert requests.get(ctx, request_id).kind == "preview"
     assert "Cancel" in shown(app)
+    assert sources.list_(ctx, ADA) == []
+
+
+def typed(app: object, platform: str, what: str) -> object:
+    return next(one for one in (*app.text_input, *app.toggle) if one.key.startswith(f"add_{what}_{platform}"))
+
+
+def test_a_query_is_explained_while_it_is_typed(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page, "hackernews")
+    typed(app, "hackernews", "query").set_value('acme OR "acme bank" -sale').run()
+    page = shown(app).replace("\\", "").replace("\u2060", "")
+    assert 'acme\n"acme bank"' in page, "two searches, as they are sent"
+    assert "Hacker News has no OR: it is asked 2 times" in page
+    assert "Hacker News is not asked to exclude sale: that is left out here." in page
+
+
+def test_an_error_points_at_the_character(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page, "hackernews")
+    typed(app, "hackernews", "query").set_value("kettle (late OR").run()
+    assert "never closed" in app.error[0].value
+    assert "kettle (late OR\n       ^" in [block.value for block in app.code]
+    app.button(key="add_go").click().run()
+    assert sources.list_(ctx, ADA) == []
+    typed(app, "hackernews", "query").set_value("kettl*").run()
+    assert "nothing to ask Hacker News for" in app.error[0].value
+
+
+def test_a_search_may_be_written_in_the_platforms_own_syntax(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page, "hackernews")
+    typed(app, "hackernews", "raw").set_value(True).run()
+    typed(app, "hackernews", "query").set_value("kettle (").run()
+    assert not app.error
+    typed(app, "hackernews", "only").set_value("late OR lost").run()
+    app.button(key="add_go").click().run()
+    assert not app.error, app.error[0].value
+    ((options,),) = look_up(ctx, "SELECT options FROM sources")
+    assert json.loads(options) == {"syntax": "platform", "only": "late OR lost"}
+
+
+def test_a_feed_may_be_narrowed(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page)
+    typed(app, "feed", "query").set_value("https://news.example/feed").run()
+    typed(app, "feed", "only").set_value("kettle -").run()
+    assert "needs a word" in app.error[0].value
+    typed(app, "feed", "only").set_value("kettle NEAR/3 broken").run()
+    assert not app.error
+    app.button(key="add_go").click().run()
+    ((options,),) = look_up(ctx, "SELECT options FROM sources")
+    assert json.loads(options) == {"only": "kettle NEAR/3 broken"}
+
+
+def test_a_look_shows_real_posts_and_what_is_left_out(
+    ctx: Context, open_page: Opened, triggers: RecordedTriggers
+) -> None:
+    with FeedServer() as server:
+        server.body = RSS
+        app = adding(open_page)
+        typed(app, "feed", "query").set_value(server.feed).run()
+        typed(app, "feed", "only").set_value("boils").run()
+        app.button(key="look").click().run()
+        requests.serve(ctx, triggers.served[0])
+        app.run()
+    page = shown(app).replace("\\", "")
+    assert "The first page has 1 post; 2 more are left out here; " in page
+    assert "Boils & whistles" in page
+    assert "Left out here, for example:" in page
     assert sources.list_(ctx, ADA) == []
 
 

@@ -147,11 +147,8 @@ class Client:
         try:
             with self._http.stream(method, url, **request) as response:
                 answer = self._read(response)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, _TooMuch) as error:
             raise failed(self.source, error, sending=sending) from error
-        except _TooMuch as error:
-            message = f"{self.source} {error}."
-            raise (OutcomeUnknown(message) if sending else Terminal(message, "Check the address.")) from error
         if answer.status >= 400 and answer.status not in fine:
             raise refused(self.source, answer.status, answer.headers, answer.body, sending=sending)
         return answer
@@ -161,7 +158,7 @@ class Client:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER:
-                raise _TooMuch(f"sent more than {MAX_ANSWER // 1024 // 1024} MB in one answer")
+                raise _TooMuch
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -174,6 +171,9 @@ class Client:
 
 class _TooMuch(Exception):
     """An answer over the bounds. The message goes on after the platform's name."""
+
+    def __init__(self) -> None:
+        super().__init__(f"sent more than {MAX_ANSWER // 1024 // 1024} MB in one answer")
 
 
 # --- Failures in sentences -----------------------------------------------------------------------------------------
@@ -193,6 +193,10 @@ def failed(source: str, error: BaseException, *, sending: bool = False) -> Liste
         )
     if isinstance(error, (httpx.TooManyRedirects, requests.TooManyRedirects)):
         return Terminal(f"{source} redirected more than {MAX_REDIRECTS} times.", "Check the address in a browser.")
+    too_much = next((cause for cause in _chain(error) if isinstance(cause, _TooMuch)), None)
+    if too_much is not None:
+        message = f"{source} {too_much}."
+        return OutcomeUnknown(message) if sending else Terminal(message, "Check the address.")
     words, before_sending = _what_failed(error)
     if sending and not before_sending:
         return OutcomeUnknown(f"{source} {words} while the answer was being sent; it may have arrived.")
@@ -433,13 +437,26 @@ class GuardedAdapter(HTTPAdapter):
         request.url = self._rewritten(request.url or "")
         kwargs["timeout"] = kwargs.get("timeout") or self._options.timeout
         kwargs["proxies"] = None
-        return super().send(request, *args, **kwargs)
+        kwargs["stream"] = True  # it is read here, and not by requests, which would read without end
+        return _bounded(super().send(request, *args, **kwargs))
 
     def _rewritten(self, url: str) -> str:
         for old, new in self._rewrite.items():
             if url == old or url.startswith((old + "/", old + "?")):
                 return new + url[len(old) :]
         return url
+
+
+def _bounded(response: requests.Response) -> requests.Response:
+    """The response with its body read. For one that is too long it raises what users of requests expect."""
+    body = bytearray()
+    for chunk in response.iter_content(65_536):
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            response.close()
+            raise requests.exceptions.ContentDecodingError(_TooMuch())
+    response._content = bytes(body)
+    return response
 
 
 def _bare(url: str) -> str:

@@ -18,6 +18,7 @@ import praw
 import prawcore
 import requests
 from prawcore.exceptions import PrawcoreException, RequestException
+from prawcore.sessions import FiniteRetryStrategy
 from pydantic import ValidationError
 
 from listeners import http
@@ -551,7 +552,16 @@ class RedditListener:
             check_for_updates=False,
             check_for_async=False,
         )
+        for core in filter(None, (getattr(reddit, name) for name in ("_read_only_core", "_authorized_core"))):
+            core._retry_strategy_class = _AtOnce
         return reddit, made[0]
+
+
+class _AtOnce(FiniteRetryStrategy):
+    """What prawcore repeats, a refused token above all, it repeats without the sleep, which would hold up a worker."""
+
+    def _sleep_seconds(self) -> None:
+        return None
 
 
 def _check_account(account: Mapping[str, str]) -> None:

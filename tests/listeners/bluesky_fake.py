@@ -114,7 +114,7 @@ class BlueskyServer(FakeServer):
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(int(time.time()) + seconds),
         }
-        self._fails(Reply({"error": "RateLimitExceeded", "message": "Rate Limit Exceeded"}, 429, headers), after)
+        self.fails(Reply({"error": "RateLimitExceeded", "message": "Rate Limit Exceeded"}, 429, headers), after)
 
     # --- the wire
 
@@ -144,6 +144,10 @@ class BlueskyServer(FakeServer):
         if not self.knows_profiles:
             return error("InvalidRequest", "Profile not found")
         return Reply(self.our_profile)
+
+    def _getProfiles(self, request: Request) -> Reply:
+        known = {one["author"]["did"]: one["author"] for one in self.views}
+        return Reply({"profiles": [known[did] for did in request.every["actors"] if did in known]})
 
     def _searchPosts(self, request: Request) -> Reply:
         found = [view for view in self.views if request.params["q"] in view["record"]["text"]]

@@ -79,7 +79,7 @@ class AppStoreServer(FakeServer):
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         body = {"errors": [{"status": "429", "code": "RATE_LIMIT_EXCEEDED", "detail": "The hour's are used up."}]}
         spent = f"user-hour-lim:{LIMIT};user-hour-rem:0;"
-        self._fails(Reply(body, 429, {"Retry-After": str(seconds), "X-Rate-Limit": spent}), after)
+        self.fails(Reply(body, 429, {"Retry-After": str(seconds), "X-Rate-Limit": spent}), after)
 
     # --- what it answers
 

@@ -122,7 +122,7 @@ class GitHubServer(FakeServer):
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "60"}
         headers["X-RateLimit-Reset"] = str(int(time.time()) + seconds)
-        self._fails(Reply({"message": "API rate limit exceeded for 192.0.2.1."}, 403, headers), after)
+        self.fails(Reply({"message": "API rate limit exceeded for 192.0.2.1."}, 403, headers), after)
 
     def is_sending(self, request: Request) -> bool:
         return request.method == "POST" and (not request.path.endswith("/graphql") or b"mutation" in request.body)

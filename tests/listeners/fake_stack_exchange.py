@@ -100,7 +100,7 @@ class StackExchangeServer(FakeServer):
 
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         words = f"too many requests from this IP, more requests available in {seconds} seconds"
-        self._fails(Reply(_error(502, "throttle_violation", words), 400), after)
+        self.fails(Reply(_error(502, "throttle_violation", words), 400), after)
 
     def comes_back(self) -> None:
         """And so much time has passed that nobody need wait any more."""

@@ -65,7 +65,7 @@ class XServer(FakeServer):
         return [one["text"] for one in self.ours if one["referenced_tweets"][0]["id"] == external_id]
 
     def rate_limits(self, after: int, seconds: int = 7) -> None:
-        self._fails(
+        self.fails(
             Reply({"title": "Too Many Requests"}, 429, {"x-rate-limit-reset": str(int(time.time()) + seconds)}), after
         )
 

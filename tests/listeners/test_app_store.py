@@ -35,6 +35,7 @@ from listeners.base import (
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_app_store import ACCOUNT, APP, LIMIT, P8, AppStoreServer
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "app_store"
 FEED, SINGLE, CONNECT = ((FIXTURES / f"{name}.json").read_bytes() for name in ("feed", "feed_single", "connect"))
@@ -74,13 +75,13 @@ def reviewed(server: AppStoreServer, listener: AppStore) -> Post:
     return next(post for post in collect(listener, OWN, {})[0] if post.external_id == number)
 
 
-class TestContractOfConnect(NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfConnect(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: AppStoreServer, listener: AppStore) -> Rig:
         return Rig(listener, server, OWN, raw=[CONNECT], idempotent=True)
 
 
-class TestContractOfFeeds(NetworkContract):
+class TestContractOfFeeds(FaultsContract, NetworkContract):
     @pytest.fixture
     def rig(self, feeds: AppStoreServer) -> Rig:
         return Rig(opened(feeds, {}), feeds, REVIEWS, raw=[FEED, SINGLE])
@@ -413,7 +414,7 @@ def test_a_header_that_is_nonsense_is_no_budget(server: AppStoreServer, listener
 
 def test_a_used_up_hour_without_retry_after_is_waited_for(server: AppStoreServer, listener: AppStore) -> None:
     spent = {"X-Rate-Limit": f"user-hour-lim:{LIMIT};user-hour-rem:0;"}
-    server._fails(Reply({"errors": []}, 429, spent))
+    server.fails(Reply({"errors": []}, 429, spent))
     with pytest.raises(Transient) as caught:
         collect(listener, OWN, {})
     assert caught.value.retry_after == 600

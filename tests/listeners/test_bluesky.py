@@ -33,6 +33,7 @@ from listeners.bluesky import Bluesky
 from tests.listeners.bluesky_fake import ANNA, OUR_HANDLE, PASSWORD, US, BlueskyServer, error, wire_time
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "bluesky"
 ACCOUNT = {"handle": OUR_HANDLE, "app_password": PASSWORD}
@@ -71,7 +72,7 @@ def one_post(server: BlueskyServer, listener: Bluesky, text: str = "samtal?", **
     return next(post for post in collect(listener, SEARCH, {})[0] if post.external_id == uri)
 
 
-class TestContract(NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, listener: Bluesky, server: BlueskyServer) -> Rig:
         return Rig(
@@ -302,7 +303,7 @@ def test_a_private_address_is_not_asked_unless_allowed(server: BlueskyServer) ->
 
 
 def test_a_limit_without_a_sound_moment_is_transient_still(server: BlueskyServer, listener: Bluesky) -> None:
-    server._fails(Reply({"error": "RateLimitExceeded"}, 429, {"RateLimit-Reset": "9" * 30}))
+    server.fails(Reply({"error": "RateLimitExceeded"}, 429, {"RateLimit-Reset": "9" * 30}))
     with pytest.raises(Transient, match="too many requests"):
         collect(listener, SEARCH, {})
 

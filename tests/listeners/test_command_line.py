@@ -115,6 +115,47 @@ def test_a_failure_is_one_line_and_a_status(arguments: list[str], status: int, w
     assert "Traceback" not in err
 
 
+def test_a_query_is_translated_and_completed_here() -> None:
+    with HackerNewsServer() as server:
+        server.posts(6)
+        setting = f"base_url={server.url}"
+        status, out, err = run("fetch", "hackernews", "--query", "kettle -5 lang:en", "--set", setting)
+        assert {request.params["query"] for request in server.requests} == {"kettle"}
+    assert status == 0
+    assert sorted(str(post["text"]) for post in lines(out)) == [f"Kettle {n}" for n in range(5)]
+    told = err.splitlines()
+    assert told[0] == "asked for: kettle"
+    assert told[1] == "note: Hacker News is not asked to exclude 5: that is left out here."
+    assert told[-1] == "left out: 1 that the query does not mean"
+
+
+def test_a_query_in_the_platforms_own_syntax_is_handed_on() -> None:
+    with HackerNewsServer() as server:
+        server.posts(3)
+        setting = f"base_url={server.url}"
+        arguments = ("fetch", "hackernews", "--raw", "--query", "-iron (", "--only", "2 OR 1", "--set", setting)
+        status, out, err = run(*arguments)
+        assert server.requests[0].params["query"] == "-iron ("
+    assert (status, err) == (0, "left out: 1 that the query does not mean\n")
+    assert sorted(str(post["text"]) for post in lines(out)) == ["Kettle 1", "Kettle 2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["hackernews", "--query", "tea (kettle"], ["never closed", "tea (kettle", "    ^"]),
+        (["hackernews", "--query", "kett*"], ["nothing to ask Hacker News for", "kett*", "^"]),
+        (["feed", "--query", "https://x.example", "--only", "a !!"], ["no letter or number", "a !!", "  ^"]),
+    ],
+)
+def test_an_error_in_a_query_points_at_the_character(arguments: list[str], words: list[str]) -> None:
+    status, out, err = run("fetch", *arguments)
+    assert (status, out) == (2, "")
+    first, *place = err.splitlines()
+    assert words[0] in first
+    assert place == words[1:]
+
+
 def test_a_rate_limit_says_when() -> None:
     with FeedServer() as server:
         server.rate_limits(after=0, seconds=42)

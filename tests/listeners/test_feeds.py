@@ -17,6 +17,7 @@ from listeners import feeds, registry
 from listeners.base import Cursor, ListeningError, Options, Page, Post, Query, Rejected, Terminal, Transient
 from tests.listeners.contract import NetworkContract, Rig
 from tests.listeners.fake_server import FakeServer, Reply, Request
+from tests.listeners.faults import FaultsContract
 
 OWN = Options(timeout=2.0, allow_private_hosts=True)
 
@@ -77,7 +78,7 @@ def fetch(query: str, cursor: Cursor | None = None) -> Page:
     return page
 
 
-class TestContract(NetworkContract):
+class TestContract(FaultsContract, NetworkContract):
     @pytest.fixture
     def rig(self, server: FeedServer) -> Rig:
         return Rig(registry.open("feed", {}, OWN), server, Query(server.feed), raw=[RSS, ATOM])

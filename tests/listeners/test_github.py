@@ -31,6 +31,7 @@ from listeners.github import CAPABILITY, GitHub
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_github import REPOSITORY, US, GitHubServer
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "github"
 ISSUES, COMMENTS, SEARCH, DISCUSSIONS = (
@@ -60,13 +61,13 @@ def talk() -> Iterator[GitHubServer]:
         yield running
 
 
-class TestIssues(NetworkContract, AnswersContract, DeletesContract):
+class TestIssues(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: GitHubServer) -> Rig:
         return Rig(opened(server), server, REPO, raw=RAW)
 
 
-class TestWithoutAToken(NetworkContract, DeletesContract):
+class TestWithoutAToken(FaultsContract, NetworkContract, DeletesContract):
     """The same, but what needs a token is handed off."""
 
     @pytest.fixture
@@ -86,13 +87,13 @@ class TestWithoutAToken(NetworkContract, DeletesContract):
         assert rig.server.answers_under(external_id) == []
 
 
-class TestDiscussions(NetworkContract, AnswersContract, DeletesContract):
+class TestDiscussions(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, talk: GitHubServer) -> Rig:
         return Rig(opened(talk), talk, Query(REPOSITORY, "discussions"), raw=RAW)
 
 
-class TestSearch(NetworkContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with GitHubServer("issues") as running:
@@ -268,7 +269,7 @@ def test_limits_are_told_apart_from_what_is_forbidden(
 ) -> None:
     resets = str(int(datetime.now(UTC).timestamp()) + 900)
     headers = {name: value.replace("RESET", resets) for name, value in headers.items()}
-    server._fails(Reply({"message": message}, status, headers))
+    server.fails(Reply({"message": message}, status, headers))
     with pytest.raises(Transient) as caught:
         list(opened(server).fetch(REPO, {}))
     assert caught.value.retry_after is not None
@@ -277,7 +278,7 @@ def test_limits_are_told_apart_from_what_is_forbidden(
 
 def test_a_true_403_wants_a_person(server: GitHubServer) -> None:
     reply = Reply({"message": "Resource not accessible by personal access token"}, 403, {"X-RateLimit-Remaining": "9"})
-    server._fails(reply)
+    server.fails(reply)
     with pytest.raises(Terminal, match="Resource not accessible"):
         list(opened(server).fetch(REPO, {}))
 
@@ -326,7 +327,7 @@ def test_a_search_s_own_kind_stays(server: GitHubServer, typed: str, asked: str)
 
 def test_an_incomplete_search_is_asked_for_again(server: GitHubServer) -> None:
     items = json.loads(SEARCH) | {"incomplete_results": True}
-    server._fails(Reply(items))
+    server.fails(Reply(items))
     (page,) = opened(server).fetch(Query("kettle", "search"), {})
     assert len(page.posts) == 1
     since = datetime.fromisoformat(page.cursor["at"]["found"]["since"])
@@ -335,7 +336,7 @@ def test_an_incomplete_search_is_asked_for_again(server: GitHubServer) -> None:
 
 def test_a_search_that_is_not_understood_says_why(server: GitHubServer) -> None:
     errors = [{"message": "The search contains only logical operators", "resource": "Search"}]
-    server._fails(Reply({"message": "Validation Failed", "errors": errors}, 422))
+    server.fails(Reply({"message": "Validation Failed", "errors": errors}, 422))
     with pytest.raises(Terminal, match="only logical operators"):
         list(opened(server).fetch(Query("OR", "search"), {}))
 
@@ -360,7 +361,7 @@ def test_discussions_need_a_token(talk: GitHubServer) -> None:
     ("kind", "expected"), [("RATE_LIMITED", Transient), ("NOT_FOUND", Terminal), (None, Transient), (["x"], Transient)]
 )
 def test_graphql_fails_with_status_200(talk: GitHubServer, kind: Any, expected: type[Exception]) -> None:
-    talk._fails(Reply({"data": None, "errors": [{"type": kind, "message": "It <b>failed</b>."}]}))
+    talk.fails(Reply({"data": None, "errors": [{"type": kind, "message": "It <b>failed</b>."}]}))
     with pytest.raises(expected):
         list(opened(talk).fetch(Query(REPOSITORY, "discussions"), {}))
 
@@ -381,7 +382,7 @@ def test_discussions_begin_as_far_back_as_is_wanted(talk: GitHubServer) -> None:
     ],
 )  # fmt: skip
 def test_every_status_has_its_kind(server: GitHubServer, status: int, expected: type[Exception]) -> None:
-    server._fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
+    server.fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
     with pytest.raises(expected) as caught:
         list(opened(server).fetch(REPO, {}))
     assert type(caught.value) is expected
@@ -449,7 +450,7 @@ def test_a_limit_on_writing_is_waited_for(server: GitHubServer) -> None:
     server.posts(1)
     listener = opened(server)
     post = first_post(listener)
-    server._fails(Reply({"message": "You have exceeded a secondary rate limit."}, 403, {"Retry-After": "30"}))
+    server.fails(Reply({"message": "You have exceeded a secondary rate limit."}, 403, {"Retry-After": "30"}))
     with pytest.raises(Transient) as caught:
         listener.answer(post, "Thank you.", "key")
     assert caught.value.retry_after == 30
@@ -461,7 +462,7 @@ def test_a_failure_while_sending_leaves_the_outcome_open(server: GitHubServer, t
         github.posts(1)
         listener = opened(github)
         post = first_post(listener, Query(REPOSITORY, mode))
-        github._fails(Reply({"message": "Server Error"}, status))
+        github.fails(Reply({"message": "Server Error"}, status))
         with pytest.raises(OutcomeUnknown):
             listener.answer(post, "Thank you.", "key")
 
@@ -470,7 +471,7 @@ def test_a_renamed_repository_takes_no_answer_at_its_old_name(server: GitHubServ
     server.posts(1)
     listener = opened(server)
     post = first_post(listener)
-    server._fails(Reply({"message": "Moved Permanently"}, 307, {"Location": f"{server.url}/api/v3/repositories/1"}))
+    server.fails(Reply({"message": "Moved Permanently"}, 307, {"Location": f"{server.url}/api/v3/repositories/1"}))
     with pytest.raises(Terminal, match="renamed"):
         listener.answer(post, "Thank you.", "key")
 
@@ -479,7 +480,7 @@ def test_a_token_that_may_not_write_is_told_so(server: GitHubServer) -> None:
     server.posts(1)
     listener = opened(server)
     post = first_post(listener)
-    server._fails(Reply({"message": "Not Found"}, 404))
+    server.fails(Reply({"message": "Not Found"}, 404))
     with pytest.raises(Terminal) as caught:
         listener.answer(post, "Thank you.", "key")
     assert "rights" in caught.value.what_to_do
@@ -586,7 +587,7 @@ def test_the_token_is_sent_and_never_shown(server: GitHubServer) -> None:
     pages = list(listener.fetch(REPO, {}))
     assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert "authorization" not in _first(opened(server, token=""), server).headers
-    server._fails(Reply({"message": "Bad credentials"}, 401))
+    server.fails(Reply({"message": "Bad credentials"}, 401))
     with pytest.raises(Terminal) as caught:
         list(listener.fetch(REPO, {}))
     shown = [repr(pages), repr(listener), str(caught.value), caught.value.what_to_do, repr(caught.value)]

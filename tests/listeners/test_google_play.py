@@ -35,6 +35,7 @@ from listeners.google_play import GooglePlay, package_of
 from tests.listeners.contract import AnswersContract, NetworkContract, Rig, collect
 from tests.listeners.fake_google_play import ACCOUNT, EMAIL, KEY_FILE, PACKAGE, PEM, GooglePlayServer, refusal
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 
 REVIEWS = (Path(__file__).parent / "fixtures" / "google_play" / "reviews.json").read_bytes()
 APP = Query(PACKAGE)
@@ -68,7 +69,7 @@ def reviewed(server: GooglePlayServer, listener: GooglePlay) -> Post:
     return next(post for post in collect(listener, APP, {})[0] if post.external_id == number)
 
 
-class TestContract(NetworkContract, AnswersContract):
+class TestContract(FaultsContract, NetworkContract, AnswersContract):
     @pytest.fixture
     def rig(self, server: GooglePlayServer, listener: GooglePlay) -> Rig:
         return Rig(
@@ -222,7 +223,7 @@ def test_an_app_that_is_not_ours_is_named(server: GooglePlayServer, listener: Go
 
 
 def test_missing_rights_say_where_to_give_them(server: GooglePlayServer, listener: GooglePlay) -> None:
-    server._fails(refusal(403, "PERMISSION_DENIED", "The caller does not have permission"), after=1)
+    server.fails(refusal(403, "PERMISSION_DENIED", "The caller does not have permission"), after=1)
     with pytest.raises(Terminal, match="does not have permission") as caught:
         list(listener.fetch(APP, {}))
     assert "Users and permissions" in caught.value.what_to_do
@@ -240,7 +241,7 @@ def test_missing_rights_say_where_to_give_them(server: GooglePlayServer, listene
 def test_a_quota_that_is_used_up_is_waited_for(
     server: GooglePlayServer, listener: GooglePlay, status: int, name: str, reason: str
 ) -> None:
-    server._fails(refusal(status, name, "Quota exceeded", reason), after=1)
+    server.fails(refusal(status, name, "Quota exceeded", reason), after=1)
     with pytest.raises(Transient) as caught:
         list(listener.fetch(APP, {}))
     assert caught.value.retry_after == 900
@@ -311,7 +312,7 @@ class TestAccess:
 
     def test_an_outage_of_the_token_endpoint_is_no_dead_key(self, server: GooglePlayServer) -> None:
         for reply in (Reply(b"", 503), Reply({"access_token": "a b\n"}), Reply({}), Reply([])):
-            server._fails(reply)
+            server.fails(reply)
             with pytest.raises(Transient):
                 opened(server).check()
 

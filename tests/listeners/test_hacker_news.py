@@ -14,6 +14,7 @@ from listeners.base import Answers, Kind, Options, Post, Query, Rejected, Termin
 from listeners.hacker_news import HackerNews
 from tests.listeners.contract import DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import FakeServer, Reply, Request
+from tests.listeners.faults import FaultsContract
 
 ANSWER = (Path(__file__).parent / "fixtures" / "hacker_news" / "search_by_date.json").read_bytes()
 MAX_PAGES = 4
@@ -67,7 +68,7 @@ def listener(server: HackerNewsServer) -> HackerNews:
     return found
 
 
-class TestContract(NetworkContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: HackerNewsServer, listener: HackerNews) -> Rig:
         return Rig(listener, server, Query("kettle"), raw=[ANSWER])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listeners import registry
@@ -30,6 +30,7 @@ from listeners.mastodon import CAPABILITY, Mastodon, length, opening, post_or_re
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_mastodon import FIRST, HOME, US, MastodonServer, account, status
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "mastodon"
 HASHTAG = (FIXTURES / "hashtag.json").read_bytes()
@@ -60,19 +61,19 @@ def one_post(server: MastodonServer, listener: Mastodon, **more: Any) -> Post:
     return collect(listener, Query("", "notifications"), {})[0][0]
 
 
-class TestHashtag(NetworkContract, AnswersContract, DeletesContract):
+class TestHashtag(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("#kettle"), raw=[HASHTAG, NOTIFICATIONS], idempotent=True)
 
 
-class TestNotifications(NetworkContract, AnswersContract, DeletesContract):
+class TestNotifications(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("", "notifications"), raw=[NOTIFICATIONS], idempotent=True)
 
 
-class TestSearch(NetworkContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon, monkeypatch: pytest.MonkeyPatch) -> Rig:
         monkeypatch.setattr(
@@ -149,6 +150,7 @@ SHAPES: st.SearchStrategy[Any] = st.recursive(
 FIELDS = sorted(status(1, "<p>a</p>", datetime(2026, 1, 1, tzinfo=UTC), account("ann")))
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(FIELDS), SHAPES, max_size=4))
 def test_a_status_of_any_shape_is_a_post_or_says_why_not(changes: dict[str, Any]) -> None:
     one = {**status(1, "<p>a</p>", datetime(2026, 1, 1, tzinfo=UTC), account("ann")), **changes}
@@ -240,7 +242,7 @@ def test_a_token_that_was_taken_back_says_so(server: MastodonServer) -> None:
 
 
 def test_an_instance_that_shows_nothing_to_strangers_says_so(server: MastodonServer) -> None:
-    server._fails(Reply({"error": "This method requires an authenticated user"}, 401))
+    server.fails(Reply({"error": "This method requires an authenticated user"}, 401))
     with pytest.raises(Terminal, match="signed in") as caught:
         list(opened(server, token="").fetch(Query("kettle"), {}))
     assert not isinstance(caught.value, BadCredentials)

@@ -30,6 +30,7 @@ from listeners.reddit import RedditListener, parse
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect, mutations
 from tests.listeners.fake_reddit import ME, RedditServer, comment, listing, post
 from tests.listeners.fake_server import Reply
+from tests.listeners.faults import FaultsContract
 from tests.listeners.replaying import FIXTURES
 
 ACCOUNT = {"client_id": "id", "client_secret": "secret", "username": "samtal_desk", "password": "pass"}
@@ -56,7 +57,7 @@ def thread_page() -> bytes:
     return json.dumps([listing([post(1, 1_790_000_000)]), listing([first])]).encode()
 
 
-class TestContract(NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with RedditServer() as server:
@@ -292,7 +293,7 @@ class TestRefusals:
         self, server: RedditServer, reddit: RedditListener, reply: Reply, words: str
     ) -> None:
         reddit.check()
-        server._fails(reply)
+        server.fails(reply)
         with pytest.raises(Terminal, match=words):
             collect(reddit, NEW, {})
 

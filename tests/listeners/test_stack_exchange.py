@@ -31,6 +31,7 @@ from listeners.stack_exchange import StackExchange
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_stack_exchange import SITE, US, StackExchangeServer
+from tests.listeners.faults import FaultsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stack_exchange"
 QUESTIONS, COMMENTS, THROTTLED = (
@@ -56,7 +57,7 @@ def server() -> Iterator[StackExchangeServer]:
         yield running
 
 
-class TestTag(NetworkContract, AnswersContract, DeletesContract):
+class TestTag(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     """What is answered here is a question."""
 
     @pytest.fixture
@@ -64,7 +65,7 @@ class TestTag(NetworkContract, AnswersContract, DeletesContract):
         return Rig(opened(server), server, TAG, raw=RAW)
 
 
-class TestSearch(NetworkContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: StackExchangeServer) -> Rig:
         return Rig(opened(server), server, Query("acme kettle", "search"), raw=RAW)
@@ -251,7 +252,7 @@ def test_the_budget_is_what_is_left_of_the_day(server: StackExchangeServer) -> N
 
 @pytest.mark.parametrize("status", [200, 400, 429])
 def test_throttling_says_for_how_long(server: StackExchangeServer, status: int) -> None:
-    server._fails(Reply(THROTTLED, status))
+    server.fails(Reply(THROTTLED, status))
     with pytest.raises(Transient) as caught:
         list(opened(server).fetch(TAG, {}))
     assert caught.value.retry_after == 17_524
@@ -263,7 +264,7 @@ def test_throttling_says_for_how_long(server: StackExchangeServer, status: int) 
 
 def test_a_violated_backoff_waits_a_minute(server: StackExchangeServer) -> None:
     words = {"error_id": 502, "error_message": "Violation of backoff parameter", "error_name": "throttle_violation"}
-    server._fails(Reply(words, 400))
+    server.fails(Reply(words, 400))
     with pytest.raises(Transient) as caught:
         list(opened(server).fetch(TAG, {}))
     assert caught.value.retry_after == 60
@@ -284,7 +285,7 @@ def test_a_violated_backoff_waits_a_minute(server: StackExchangeServer) -> None:
 def test_errors_have_numbers_of_their_own(
     server: StackExchangeServer, number: int, words: str, expected: type[Exception]
 ) -> None:
-    server._fails(Reply({"error_id": number, "error_message": words, "error_name": "x"}, 400))
+    server.fails(Reply({"error_id": number, "error_message": words, "error_name": "x"}, 400))
     with pytest.raises(expected) as caught:
         list(opened(server).fetch(TAG, {}))
     assert type(caught.value) is expected
@@ -298,7 +299,7 @@ def test_errors_have_numbers_of_their_own(
     ],
 )  # fmt: skip
 def test_every_status_has_its_kind(server: StackExchangeServer, status: int, expected: type[Exception]) -> None:
-    server._fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
+    server.fails(Reply(b"<html>No</html>", status, {"Content-Type": "text/html"}))
     with pytest.raises(expected) as caught:
         list(opened(server).fetch(TAG, {}))
     assert type(caught.value) is expected
@@ -433,7 +434,7 @@ def test_stack_exchange_s_own_refusal_is_shown(server: StackExchangeServer) -> N
     listener = opened(server)
     (post,), _ = collect(listener, TAG, {})
     words = "Body must be at least 30 characters; you entered 9."
-    server._fails(Reply({"error_id": 407, "error_message": words, "error_name": "write_failed"}, 400))
+    server.fails(Reply({"error_id": 407, "error_message": words, "error_name": "write_failed"}, 400))
     with pytest.raises(Terminal, match="at least 30 characters"):
         listener.answer(post, "Thank you", "key")
 
@@ -450,7 +451,7 @@ def test_a_failure_while_sending_leaves_the_outcome_open(server: StackExchangeSe
     server.posts(1)
     listener = opened(server)
     (post,), _ = collect(listener, TAG, {})
-    server._fails(reply)
+    server.fails(reply)
     with pytest.raises(OutcomeUnknown):
         listener.answer(post, "Thank you, we are on it.", "key")
 
@@ -485,6 +486,6 @@ def test_what_was_learnt_before_the_limit_counts(server: StackExchangeServer) ->
 
 
 def test_an_answer_without_items_deletes_nothing(server: StackExchangeServer) -> None:
-    server._fails(Reply({"has_more": False}))
+    server.fails(Reply({"has_more": False}))
     with pytest.raises(Transient):
         opened(server).still_there([f"{SITE}/7001"])

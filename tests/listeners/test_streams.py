@@ -31,10 +31,13 @@ from listeners.base import (
 from listeners.bluesky_stream import Firehose, Jetstream, address_of
 from listeners.mastodon import _Live
 from listeners.streaming import AuthorGone, Batch, Changed, Gone, Made, Other
+from tests.listeners.bluesky_fake import ANNA, OUR_HANDLE, PASSWORD, BlueskyServer
 from tests.listeners.fake_mastodon import MastodonServer, status
 from tests.listeners.fake_mastodon import account as person
+from tests.listeners.fake_server import Reply
 from tests.listeners.fake_stream import (
     CLOSE,
+    FIRST_MOMENT,
     HOWS,
     IN_THE_FRAME,
     RESET,
@@ -261,6 +264,29 @@ def test_a_quiet_stream_still_tells_that_it_runs_and_ends_when_asked() -> None:
     assert store.cursor["time_us"] == event(1, "", "", "")["time_us"], "what is not meant moves the cursor, too"
 
 
+def test_authors_are_looked_up_and_nobody_waits_for_them() -> None:
+    with BlueskyServer() as server, JetstreamServer() as stream:
+        server.anna("so that she is known")
+        listener = bluesky.open(
+            {"handle": OUR_HANDLE, "app_password": PASSWORD},
+            Options(server.url, allow_private_hosts=True, timeout=5, extra={"stream_url": stream.url}),
+        )
+        stream.happens([event(1, ANNA["did"], "create", "3kaaaaaaaaaaa", "kettle")])
+        query = Query(f"kettle author:@{ANNA['handle']}", "stream")
+        (post,) = next(listener.stream(query, {"time_us": 1, "at": "x"}, stop=lambda: False)).posts
+        assert post.author is not None
+        assert (post.author.id, post.author.handle) == (ANNA["did"], ANNA["handle"])
+        assert post.url == f"https://bsky.app/profile/{ANNA['handle']}/post/3kaaaaaaaaaaa"
+
+        server.answers_next["getProfiles"] = Reply({"error": "InternalServerError"}, 502)
+        stream.happens([event(2, JANE, "create", "3kbbbbbbbbbbb", "kettle"), event(3, ANN, "create", "3kc", "kettle")])
+        page = next(listener.stream(KETTLES, {"time_us": FIRST_MOMENT + 4_000_000, "at": "x"}, stop=lambda: False))
+        handles = {post.author.id: post.author.handle for post in page.posts if post.author}
+        assert handles[JANE] == JANE
+        assert handles.get(ANNA["did"], ANNA["handle"]) == ANNA["handle"]
+        assert len(server.asked("getProfiles")) == 2, "once for each; after a failure not again for a while"
+
+
 # --- What may befall any stream --------------------------------------------------------------------------------------
 
 
@@ -377,7 +403,7 @@ EVENT = st.fixed_dictionaries(
 @given(message=EVENT.map(json.dumps) | st.text() | st.binary())
 def test_readers_survive_whatever_they_are_sent(message: str | bytes) -> None:
     post_of, keeps = bluesky._post_or_rejected, lambda post: True
-    readers = [
+    readers: list[streaming.Reader] = [
         Jetstream("wss://jet.example/subscribe", {}, post_of, keeps),
         Firehose("wss://relay.example/xrpc/com.atproto.sync.subscribeRepos", {}, post_of, keeps),
         _Live("social.example", {}, set()),

@@ -18,6 +18,7 @@ from listeners.base import Absent, Cursor, Kind, Options, Post, Query, Rejected,
 from listeners.wordpress import WordPress
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import FakeServer, Reply, Request
+from tests.listeners.faults import FaultsContract
 
 ANSWER = (Path(__file__).parent / "fixtures" / "wordpress" / "comments.json").read_bytes()
 PASSWORD = "abcd EFGH ijkl MNOP qrst UVWX"
@@ -142,13 +143,13 @@ def read(listener: WordPress, cursor: Cursor | None = None, query: Query = ALL) 
     return {post.external_id: post for post in posts}, cursor
 
 
-class TestContract(NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: WordPressServer, listener: WordPress) -> Rig:
         return Rig(listener, server, ALL, raw=[ANSWER], idempotent=True)
 
 
-class TestContractWithPlainPermalinks(NetworkContract, AnswersContract, DeletesContract):
+class TestContractWithPlainPermalinks(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: WordPressServer, listener: WordPress) -> Rig:
         server.plain_permalinks = True

@@ -32,6 +32,7 @@ from listeners.x import XListener, parse, weighted_length
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect, mutations
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_x import XServer, id_at
+from tests.listeners.faults import FaultsContract
 from tests.listeners.replaying import FIXTURES
 
 READS = {"bearer_token": "bearer"}
@@ -57,14 +58,14 @@ def opened(url: str, account: dict[str, str] = ACCOUNT) -> XListener:
     return listener
 
 
-class TestContractOfSearch(NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
             yield Rig(opened(server.url), server, SEARCH, raw=[fixture("search.json"), fixture("mentions.json")])
 
 
-class TestContractOfMentions(NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfMentions(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
@@ -240,7 +241,7 @@ class TestQueries:
         assert server.requests == []
 
     def test_xs_own_words_explain_a_bad_query(self, server: XServer, listener: XListener) -> None:
-        server._fails(Reply(fixture("bad_query.json"), 400))
+        server.fails(Reply(fixture("bad_query.json"), 400))
         with pytest.raises(Terminal, match=r"missing '\)'"):
             collect(listener, SEARCH, {})
 
@@ -333,25 +334,25 @@ class TestWalking:
         server.rate_headers = {"x-rate-limit-limit": odd, "x-rate-limit-remaining": odd, "x-rate-limit-reset": odd}
         server.posts(1)
         assert len(collect(listener, SEARCH, {})[0]) == 1
-        server._fails(Reply({"title": "Too Many Requests"}, 429, {"x-rate-limit-reset": odd}))
+        server.fails(Reply({"title": "Too Many Requests"}, 429, {"x-rate-limit-reset": odd}))
         with pytest.raises(Transient) as caught:
             collect(listener, SEARCH, {})
         assert caught.value.retry_after is None
 
     def test_a_used_up_allowance_is_for_a_person(self, server: XServer, listener: XListener) -> None:
-        server._fails(Reply(fixture("usage_capped.json"), 429))
+        server.fails(Reply(fixture("usage_capped.json"), 429))
         with pytest.raises(Terminal, match="Monthly product cap"):
             collect(listener, SEARCH, {})
 
     def test_a_redirect_is_not_followed(self, server: XServer, listener: XListener) -> None:
-        server._fails(Reply(b"", 302, {"Location": server.url + "/elsewhere"}))
+        server.fails(Reply(b"", 302, {"Location": server.url + "/elsewhere"}))
         with pytest.raises(Terminal):
             collect(listener, SEARCH, {})
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize("body", [[], {"errors": 7}, {"errors": [None, 7, {}]}, "no", None])
     def test_an_error_of_any_shape_is_ours(self, server: XServer, listener: XListener, body: Any) -> None:
-        server._fails(Reply(body, 403))
+        server.fails(Reply(body, 403))
         with pytest.raises(Terminal, match="403"):
             collect(listener, SEARCH, {})
 
@@ -463,7 +464,7 @@ class TestAnswers:
             "x-user-limit-24hour-remaining": "0",
             "x-user-limit-24hour-reset": str(now + 3600),
         }
-        server._fails(Reply({"title": "Too Many Requests"}, 429, headers))
+        server.fails(Reply({"title": "Too Many Requests"}, 429, headers))
         with pytest.raises(Transient) as caught:
             listener.answer(asked, "Hello", "k")
         assert caught.value.retry_after == pytest.approx(3600, abs=5)

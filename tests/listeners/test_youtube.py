@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listeners import registry, youtube
@@ -30,6 +30,7 @@ from listeners.youtube import CAPABILITY, YouTube, opening
 from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_youtube import CHANNEL, OTHER_VIDEO, VIDEO, YouTubeServer, comment, refusal
+from tests.listeners.faults import FaultsContract
 
 THREADS = (Path(__file__).parent / "fixtures" / "youtube" / "comment_threads.json").read_bytes()
 OAUTH = {"client_id": "id", "client_secret": "s3cret", "refresh_token": "r3fresh"}
@@ -64,14 +65,14 @@ def asked(server: YouTubeServer, what: str) -> list[Mapping[str, str]]:
     return [one.params for one in server.requests if one.method == "GET" and one.path == f"/youtube/v3/{what}"]
 
 
-class TestOwn(NetworkContract, AnswersContract, DeletesContract):
+class TestOwn(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: YouTubeServer, listener: YouTube) -> Rig:
         listener.check()  # signs in, so that only what it reads counts against the fake's limit
         return Rig(listener, server, OURS, raw=[THREADS])
 
 
-class TestVideos(NetworkContract, AnswersContract, DeletesContract):
+class TestVideos(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: YouTubeServer, listener: YouTube) -> Rig:
         listener.check()
@@ -112,6 +113,7 @@ SHAPES: st.SearchStrategy[Any] = st.recursive(
 GOOD = comment("Ugthread0000", "fine", datetime(2026, 1, 1, tzinfo=UTC))
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from([*GOOD["snippet"], "textOriginal", "videoId", "parentId"]), SHAPES), SHAPES)
 def test_a_comment_of_any_shape_loses_no_good_one(changes: dict[str, Any], number: Any) -> None:
     odd = {**GOOD, "id": number, "snippet": {**GOOD["snippet"], **changes}}

@@ -56,6 +56,8 @@ class MailServer:
         self.keeps_sent_mails = False
         self.capabilities = "IMAP4rev1 AUTH=PLAIN"
         self.greeting: bytes | None = None
+        self.odd_answer: Callable[[bytes], bytes | None] | None = None
+        """What stands on the wire in place of a page of mails; None cuts the connection."""
         self._down = self._web_pages = self._breaks_off = self._refuses = self._loses = False
         self._busy_in: int | None = None
         self._count = 0
@@ -143,6 +145,7 @@ class MailServer:
     def comes_back(self) -> None:
         self._down = self._web_pages = self._breaks_off = self._refuses = self._loses = False
         self._busy_in = None
+        self.odd_answer = None
 
     # --- both protocols
 
@@ -316,7 +319,7 @@ class _Session:
         meant = [mail for mail in self.box.mails if mail.uid in numbers]
         if any(mail.poisoned for mail in meant):
             return "NO [SERVERBUG] Internal error occurred"
-        self.say("1 FETCH (FLAGS (\\Seen))")  # a server may speak of other things at any time
+        whole = b"* 1 FETCH (FLAGS (\\Seen))\r\n"  # a server may speak of other things at any time
         for n, mail in enumerate(meant, start=1):
             at = mail.at.strftime("%d-%b-%Y %H:%M:%S +0000")
             raw = mail.raw[:most]
@@ -324,7 +327,11 @@ class _Session:
             if server._breaks_off:
                 self.out.write(head + raw[: len(raw) // 2])
                 raise _Cut
-            self.out.write(head + raw + f" UID {mail.uid})\r\n".encode())
+            whole += head + raw + f" UID {mail.uid})\r\n".encode()
+        said = server.odd_answer(whole) if server.odd_answer else whole
+        if said is None:
+            raise _Cut
+        self.out.write(said)
         return "OK"
 
     def do_append(self, rest: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -547,6 +548,73 @@ def test_a_server_that_drips_is_left_in_time(server: MailServer) -> None:
         with pytest.raises(Transient, match="in time"):
             listener.check()
         assert time.monotonic() - began < 5
+
+
+# --- Faults in the middle of a fetch -------------------------------------------------------------------------------
+
+FAULTS: dict[str, Callable[[bytes], bytes | None]] = {
+    "cut": lambda page: None,
+    "cut in a mail": lambda page: page[: len(page) // 2],
+    "farewell": lambda page: b"* BYE going down\r\n",
+    "no such protocol": lambda page: b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>",
+    "a mail without end": lambda page: b"* 1 FETCH (UID 4 BODY[]<0> {99999999999}\r\nFrom: a",
+    "a line without end": lambda page: b"* OK " + b"x" * 1_100_000,
+    "a size that is none": lambda page: page.replace(b"{", b"{-"),
+    "nothing but zeros": lambda page: b"\0" * 10_000,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_loses_nothing_that_was_read(
+    server: MailServer, listener: Mail, fault: Callable[[bytes], bytes | None]
+) -> None:
+    posted = server.posts(8)
+    pages = iter(listener.fetch(INBOX, {}))
+    first = next(pages)
+    server.odd_answer = fault
+    with pytest.raises(Transient) as caught:
+        list(pages)
+    assert str(caught.value).startswith("127.0.0.1 ")
+    assert "FETCH" not in str(caught.value)
+    server.comes_back()
+    rest, _ = read(listener, first.cursor)
+    assert [*(post.external_id for post in first.posts), *rest] == posted
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda page: re.sub(rb" UID \d+\)", b")", page),
+        lambda page: page.replace(b"UID", b"UID 1 UID"),
+        lambda page: re.sub(rb"INTERNALDATE \"[^\"]*\"", b'INTERNALDATE "yesterday"', page),
+        lambda page: b"* 1 FETCH (UID 4 BODY[]<0> NIL)\r\n* 77 EXISTS\r\n* 2 FETCH NIL\r\n" + page,
+        lambda page: page + page,
+    ],
+    ids=["no number", "another number", "no date", "nothing inside", "twice"],
+)
+def test_an_odd_answer_is_no_exception(
+    server: MailServer, listener: Mail, odd: Callable[[bytes], bytes | None]
+) -> None:
+    server.posts(2)
+    server.odd_answer = odd
+    for page in listener.fetch(INBOX, {}):
+        assert all(isinstance(post, Post) for post in page.posts)
+
+
+def test_a_server_that_is_not_there_is_transient_and_named(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(Transient, match="127.0.0.1 cannot be reached: the connection was refused"):
+            opened(server, imap_port=str(taken.getsockname()[1])).check()
+        with pytest.raises(Transient, match="127.0.0.1 cannot be reached: the connection was refused"):
+            opened(server, smtp_port=str(taken.getsockname()[1])).check()
+
+    def no_names(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_names)
+    with pytest.raises(Transient, match="mx.acme.example cannot be found"):
+        opened(server, imap_host="mx.acme.example").check()
 
 
 # --- Whatever comes ------------------------------------------------------------------------------------------------

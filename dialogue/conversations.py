@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from db import conversations as rows
@@ -12,7 +12,7 @@ from db import replies as reply_rows
 from db import workspace as workspace_rows
 from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
-from dialogue import answering, folding, inbox, people, platforms, replies, spam
+from dialogue import answering, folding, inbox, notes, people, platforms, replies, spam
 from dialogue.context import Actor, Context, Missing, Role, require
 from dialogue.people import HistoryLine as HistoryLine
 from dialogue.people import PersonPanel as PersonPanel
@@ -53,6 +53,8 @@ class Item:
     sample: bool
     depth: int
     what_to_do: str = ""
+    noted: notes.Noted | None = None
+    """Of a note: where it was heard, and who wrote it down."""
     outdated: bool = False
     """It was edited after our answer, which may not fit it any more."""
 
@@ -198,6 +200,7 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
     ours = {reply.sent_id for reply in shown if reply.sent_id} | _posted_by_hand(thread, shown)
     ids = [mention.id for mention in thread]
     topics, corrected = lists.topics(tx, ids), lists.corrected(tx, ids)
+    noted = notes.noted(tx, ids)
     depths: dict[str, int] = {}
     by_mention: dict[int, int] = {}
     items = []
@@ -207,7 +210,8 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
         if mention.external_id not in ours:
             tags = topics.get(mention.id, ()), corrected.get(mention.id, ())
             outdated = _is_outdated(mention, thread, shown)
-            items.append(_mention_item(mention, *tags, by_mention[mention.id], outdated))
+            item = _mention_item(mention, *tags, by_mention[mention.id], outdated)
+            items.append(replace(item, noted=noted.get(mention.id)))
     items += [_reply_item(reply, min(by_mention.get(reply.mention_id or 0, -1) + 1, DEEPEST)) for reply in shown]
     return tuple(sorted(items, key=lambda item: (item.at, item.kind == "reply", item.id)))
 

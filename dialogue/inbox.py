@@ -18,7 +18,7 @@ from db import inbox as lists
 from db import spam as spam_rows
 from db import workspace as workspace_rows
 from db.engine import Transaction
-from dialogue import audit, platforms, search, spam
+from dialogue import audit, notes, platforms, search, spam
 from dialogue.context import UNDO_FOR, Actor, Context, DialogueError, Missing, Role, require
 from dialogue.search import SearchError as SearchError
 from dialogue.text import as_id, counted, ordinal, shortened
@@ -334,13 +334,14 @@ def _bounds(day: tuple[date, date], zone: str) -> tuple[datetime, datetime]:
 
 
 def _cards(tx: Transaction, lines: Sequence[lists.Line]) -> tuple[Card, ...]:
-    """Cards from the list's rows and four reads for all of them together."""
+    """Cards from the list's rows and five reads for all of them together."""
     mention_ids = [line.mention_id for line in lines if line.mention_id is not None]
     topics = lists.topics(tx, mention_ids)
     corrected = lists.corrected(tx, mention_ids)
     before = lists.before(tx, [line.conversation_id for line in lines])
     wishes = lists.wishes(tx, [line.person_id for line in lines if line.person_id is not None])
     connected = lists.platforms_with_account(tx)
+    noted = notes.noted(tx, mention_ids)
     aside = spam_rows.verdicts(tx, [line.mention_id for line in lines if line.mention_id and line.shelf == "set_aside"])
     return tuple(
         _card(
@@ -349,6 +350,7 @@ def _cards(tx: Transaction, lines: Sequence[lists.Line]) -> tuple[Card, ...]:
             corrected.get(line.mention_id or 0, ()),
             _memory(line.memo, before.get(line.conversation_id), wishes.get(line.person_id or 0, ())),
             connected,
+            noted[line.mention_id].place if line.mention_id in noted else platforms.place(line.url),
             spam.words(aside[line.mention_id]) if line.mention_id in aside else "",
         )
         for line in lines
@@ -366,6 +368,7 @@ def _card(
     corrected: tuple[str, ...],
     memory: str | None,
     connected: Collection[str],
+    place: str,
     aside: str,
 ) -> Card:
     platform = platforms.of(line.platform)
@@ -380,7 +383,7 @@ def _card(
         author_name=line.author_name or line.handle or "Somebody",
         handle=line.handle or "",
         platform_title=platform.title,
-        place=platforms.place(line.url),
+        place=place,
         posted_at=line.latest_at,
         text=shortened(line.text or "", lists.SHOWN_TEXT),
         title=line.title,

@@ -337,4 +337,5 @@ def _place_words(conversation: ConversationRow, latest: MentionRow | None, platf
     if conversation.sample:
         return "kept here, seen by nobody else"
     community = platforms.place(latest.url) if latest else ""
-    return f"in their thread on {platform.title}, {f'in {community}, ' if community else ''}in public"
+    seen = platform.seen_by(answering.post_of(latest)) if latest else "in public"
+    return f"in their thread on {platform.title}, {f'in {community}, ' if community else ''}{seen}"

@@ -17,7 +17,7 @@ SAMPLE = "Sample data: an answer is kept here and never sent."
 @dataclass(frozen=True, slots=True)
 class Platform:
     """The part of a capability that speaks of answering. `length` counts as the platform counts, `opening` is what an
-    answer to a post begins with."""
+    answer to a post begins with, `seen_by` who will see it."""
 
     name: str
     title: str
@@ -29,6 +29,7 @@ class Platform:
     find_lag: timedelta
     cross_person_matching: bool
     opening: Callable[[Post], str] = lambda post: ""
+    seen_by: Callable[[Post], str] = lambda post: "in public"
 
 
 def of(name: str) -> Platform:
@@ -49,6 +50,7 @@ def of(name: str) -> Platform:
         find_lag=allows.find_lag,
         cross_person_matching=allows.cross_person_matching,
         opening=allows.opening,
+        seen_by=allows.seen_by,
     )
 
 

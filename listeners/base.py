@@ -251,6 +251,8 @@ class Capability:
     opening: Callable[[Post], str] = field(default=lambda post: "", compare=False)
     """What an answer to a post should begin with, such as a mention of its author. It is put into an empty draft, where
     a person sees it and may change it: an answer is posted as it was written, and nothing is added to it on the way."""
+    seen_by: Callable[[Post], str] = field(default=lambda post: "in public", compare=False)
+    """Who will see an answer to a post, in words that end the sentence 'in their thread on Acme, …'."""
     threads: bool = True
     editable: bool = False
     deletable: bool = False

@@ -40,6 +40,7 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Syntax,
     Terminal,
     Transient,
     Verdict,
@@ -85,6 +86,23 @@ def opening(post: Post) -> str:
     return f"@{post.author.handle} " if post.author else ""
 
 
+def seen_by(post: Post) -> str:
+    """Who sees an answer, by the mark that the title of a post that was not public begins with."""
+    title = post.title or ""
+    if title.startswith(_MARKS["direct"]):
+        return "seen only by those whom it names"
+    return "seen by our followers and whom it names" if title.startswith(_MARKS["private"]) else "in public"
+
+
+_MARKS = {"direct": "Private mention", "private": "To followers only"}
+_SYNTAX = Syntax(
+    phrase='"{}"',
+    author="from:{}",
+    author_names=r"[A-Za-z0-9_]+([.-]+[A-Za-z0-9_]+)*(@[A-Za-z0-9.-]+)?",
+    language="language:{}",
+    signs="#",
+)
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title=TITLE,
@@ -105,6 +123,7 @@ CAPABILITY = Capability(
             label="Posts found by search",
             query_label="Words to search for",
             help='Such as acme or "acme bank". Finds only those who let themselves be found. Needs an access token.',
+            syntax=_SYNTAX,
         ),
         Mode(
             name="notifications",
@@ -131,6 +150,7 @@ CAPABILITY = Capability(
     length=length,
     counted_in="characters as Mastodon counts them (a link 23, a mention without its server)",
     opening=opening,
+    seen_by=seen_by,
     editable=True,
     deletable=True,
     credentials=(
@@ -349,7 +369,9 @@ def _warning(view: dict[str, Any]) -> str | None:
     """The content warning. A post that was shown to some only says so here, for whoever is about to answer it."""
     said = view.get("spoiler_text")
     warning = one_line(said, 1_000) if isinstance(said, str) else ""
-    private = {"direct": "Private mention", "private": "To followers only"}.get(str(view.get("visibility")))
+    private = _MARKS.get(str(view.get("visibility")))
+    if warning.startswith(tuple(_MARKS.values())):  # nobody may make a public post look as if it were private
+        warning = f"Warning: {warning}"
     return " · ".join(part for part in (private, warning) if part) or None
 
 

@@ -198,6 +198,15 @@ def test_an_answer_given_there_is_outdated_too(world: World) -> None:
     assert question.outdated
 
 
+def test_who_will_see_an_answer_is_said_beside_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.connects()
+    conversation = world.says("p1", "secret")
+    assert world.opens(conversation).composer.place_words == "in their thread on The Wall, in public"
+    closed = replace(wall.CAPABILITY, seen_by=lambda post: "seen by them alone" if "secret" in post.text else "")
+    monkeypatch.setattr(wall, "CAPABILITY", closed)
+    assert world.opens(conversation).composer.place_words == "in their thread on The Wall, seen by them alone"
+
+
 def test_a_draft_is_kept_and_sent_with_its_key(world: World) -> None:
     world.connects()
     conversation = world.says("p1")

@@ -142,6 +142,25 @@ def test_what_was_not_public_is_left_alone_unless_it_was_said_to_us(
     assert [post.external_id for post in collect(listener, Query("", "notifications"), {})[0]] == [secret]
 
 
+@pytest.mark.parametrize(
+    ("visibility", "warning", "title", "seen"),
+    [
+        ("public", "", None, "in public"),
+        ("public", "Private mention", "Warning: Private mention", "in public"),
+        ("direct", "", "Private mention", "seen only by those whom it names"),
+        ("private", "Order 7", "To followers only · Order 7", "seen by our followers and whom it names"),
+    ],
+)
+def test_who_will_see_an_answer_is_said_and_cannot_be_feigned(
+    visibility: str, warning: str, title: str | None, seen: str
+) -> None:
+    said = status(1, "<p>a</p>", datetime(2026, 1, 1, tzinfo=UTC), account("ann"))
+    post = post_or_rejected("here", {**said, "visibility": visibility, "spoiler_text": warning}, HOME)
+    assert isinstance(post, Post)
+    assert post.title == title
+    assert CAPABILITY.seen_by(post) == seen
+
+
 SHAPES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.just("x" * 200_000),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -189,7 +189,8 @@ class _Page:
         posted |= {row.id: self.posts[external_id].posted_at for external_id, row in known.items()}
         self._link(posted, set(new_ids.values()))
         self._write_threads(threads)
-        return Stored(len(new), edited, len(known) - edited, buried, tuple(new_ids.values()))
+        self._reopen(edited)
+        return Stored(len(new), len(edited), len(known) - len(edited), buried, tuple(new_ids.values()))
 
     def _leave_buried(self, digest: Callable[[str], str]) -> int:
         """Drops what was deleted before and came again."""
@@ -315,10 +316,10 @@ class _Page:
 
     # What was known -----------------------------------------------------------------------------------------------
 
-    def _refresh(self, known: Mapping[str, Any]) -> int:
-        """Notes that the known ones still stand, with their engagement as it is now; keeps edits. Returns how many."""
+    def _refresh(self, known: Mapping[str, Any]) -> list[tuple[NewMention, Any]]:
+        """Notes that the known ones still stand, with their engagement as it is now; keeps edits. Returns these."""
         if not known:
-            return 0
+            return []
         self.tx.connection.execute(
             update(_mentions).where(_mentions.c.id == bindparam("b_id")),
             [
@@ -330,7 +331,7 @@ class _Page:
         edited.sort(key=lambda pair: int(pair[1].id))
         if edited:
             self._edit(edited)
-        return len(edited)
+        return edited
 
     def _edit(self, edited: Sequence[tuple[NewMention, Any]]) -> None:
         self.tx.connection.execute(
@@ -364,10 +365,13 @@ class _Page:
                 .values(version=_conversations.c.version + 1),
                 [{"b_id": id_} for id_ in theirs],
             )
-        self._reopen({row.conversation_id: post for post, row in edited if not row.ours and row.kind == "review"})
 
-    def _reopen(self, reviews: Mapping[int, NewMention]) -> None:
-        """Opens conversations whose review was changed after our answer: its author has no other way to speak again."""
+    def _reopen(self, edited: Sequence[tuple[NewMention, Any]]) -> None:
+        """Opens conversations whose review was changed after our answer: its author has no other way to speak again.
+
+        To be called when what we said is stored, too: our answer may come with the edit.
+        """
+        reviews = {row.conversation_id: post for post, row in edited if not row.ours and row.kind == "review"}
         within = timedelta(minutes=workspace.read(self.tx).answer_within_minutes) if reviews else timedelta(0)
         waits_already = and_(_conversations.c.state == "open", _conversations.c.due_at.is_not(None))
         for id_, post in sorted(reviews.items()):

@@ -118,6 +118,17 @@ def test_a_review_that_is_edited_after_our_answer_needs_another(any_ctx: Context
     assert due is not None
 
 
+def test_a_review_needs_another_answer_also_when_ours_is_collected_with_its_edit(any_ctx: Context) -> None:
+    _own_account(any_ctx)
+    store(any_ctx, post("q", "It leaks", kind="review", posted_at=_minutes_ago(60)))
+    store(
+        any_ctx,
+        post("q", "It still leaks", kind="review", posted_at=_minutes_ago(60), edited_at=_minutes_ago(5)),
+        post("a", root_id="q", parent_id="q", author_id="us", posted_at=_minutes_ago(30)),
+    )
+    assert look(any_ctx, "SELECT state FROM conversations") == [("open",)]
+
+
 def test_a_review_that_was_edited_before_our_answer_needs_none(any_ctx: Context) -> None:
     _answered_review(any_ctx)
     store(any_ctx, post("q", "It leaks!", kind="review", posted_at=_minutes_ago(60), edited_at=_minutes_ago(40)))

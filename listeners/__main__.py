@@ -16,19 +16,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from listeners import registry
+from listeners import registry, translation
 from listeners.base import (
     Answering,
     Capability,
     Listener,
     ListeningError,
+    Mode,
     Options,
     Post,
-    Query,
     Rejected,
     Terminal,
     Transient,
 )
+from listeners.query import QueryError, pointer
+from listeners.translation import Plan
 
 TERMINAL, TRANSIENT = 2, 3
 GZIP = b"\x1f\x8b"
@@ -55,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _BadQuery as error:
+        status = _fail(str(error), TERMINAL)
+        print(error.pointer, file=sys.stderr)
+        return status
     except Terminal as error:
         return _fail(f"{error} {error.what_to_do}", TERMINAL)
     except Transient as error:
@@ -78,11 +84,16 @@ def _arguments() -> argparse.ArgumentParser:
     how = listing.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="one JSON object per platform")
     how.add_argument("--markdown", action="store_true", help="the table of docs/listeners.md")
+    how.add_argument("--queries", action="store_true", help="the table of docs/queries.md")
     listing.set_defaults(run=_list)
 
     fetch = commands.add_parser("fetch", help="posts from a platform")
     fetch.add_argument("platform")
-    fetch.add_argument("--query", default="", help="words, a name or an address, as the mode needs")
+    fetch.add_argument(
+        "--query", default="", help="words, a name or an address, as the mode needs; see docs/queries.md"
+    )
+    fetch.add_argument("--raw", action="store_true", help="the query is written in the platform's own syntax")
+    fetch.add_argument("--only", default="", help="print only what matches this; for addresses, names and --raw")
     fetch.add_argument("--mode", default="", help="one of the platform's modes; the first where it is not given")
     fetch.add_argument("--limit", type=int, metavar="N", help="stop after N posts")
     _add_settings(fetch)
@@ -116,6 +127,8 @@ def _list(given: argparse.Namespace) -> None:
     elif given.markdown:
         for cells in [_MARKDOWN_HEADER, ["---"] * len(_MARKDOWN_HEADER), *map(_markdown_row, capabilities.values())]:
             print(f"| {' | '.join(cells)} |")
+    elif given.queries:
+        _print_queries(capabilities)
     else:
         _print_table([("PLATFORM", "TITLE", "MODES", "NEEDS KEY", "ANSWERING"), *map(_row, capabilities.values())])
     for name, reason in registry.broken().items():
@@ -166,6 +179,18 @@ def _markdown_row(allows: Capability) -> list[str]:
     return [cell.replace("|", "\\|") for cell in cells]
 
 
+def _print_queries(capabilities: Mapping[str, Capability]) -> None:
+    """For each search: which operators the platform itself is asked for."""
+    searches = [(allows, mode, mode.syntax) for allows in capabilities.values() for mode in allows.modes if mode.syntax]
+    for cells in (["search", *translation.OPERATORS], ["---"] * (len(translation.OPERATORS) + 1)):
+        print(f"| {' | '.join(cells)} |")
+    for allows, mode, syntax in searches:
+        # A stream hears everything, and finds by itself what is meant.
+        asked = [False] * len(translation.OPERATORS) if mode.streams else translation.operators(syntax)
+        told = ["platform" if one else "here" for one in asked]
+        print(f"| {' | '.join([f'**{allows.title}** `{mode.name}`', *told])} |")
+
+
 def _print_table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -179,12 +204,50 @@ def _fetch(given: argparse.Namespace) -> None:
         raise Terminal(f"{allows.title} has no mode {given.mode!r}.", f"It has {', '.join(modes)}.")
     if given.limit is not None and given.limit < 1:
         raise Terminal("The limit is at least 1.", "Leave --limit out for everything.")
-    left = given.limit
-    for page in _opened(given).fetch(Query(given.query, given.mode or modes[0]), {}):
+    mode = next(mode for mode in allows.modes if mode.name == (given.mode or modes[0]))
+    plan = _plan(allows, mode, given)
+    _explain(plan, given.query)
+    left, left_out = given.limit, 0
+    for page in plan.fetch(_opened(given), mode.name, {}):
         posts = page.posts if left is None else page.posts[:left]
         _print([*posts, *page.rejected])
+        left_out += page.filtered
         if left is not None and (left := left - len(posts)) == 0:
-            return
+            break
+    if left_out:
+        print(f"left out: {left_out} that the query does not mean", file=sys.stderr)
+
+
+class _BadQuery(Terminal):
+    """A query that cannot be read or asked; `pointer` shows where."""
+
+    def __init__(self, error: QueryError, text: str) -> None:
+        super().__init__(str(error), "")
+        self.pointer = pointer(text, error.position)
+
+
+def _plan(allows: Capability, mode: Mode, given: argparse.Namespace) -> Plan:
+    """Raises _BadQuery."""
+    common = mode.syntax is not None and not given.raw
+    if common and given.only:
+        raise Terminal("--only goes with an address, a name or --raw.", "Write it into the query.")
+    try:
+        if mode.syntax is None or not common:
+            return translation.as_typed(given.query, given.only)
+        if mode.streams:
+            return translation.as_streamed(given.query)
+        return translation.translate(given.query, mode.syntax, allows.platform, allows.title)
+    except QueryError as error:
+        raise _BadQuery(error, given.query if common else given.only) from error
+
+
+def _explain(plan: Plan, typed: str) -> None:
+    """What the platform is asked, unless that is what was typed, and what it cannot express."""
+    if plan.asked != (typed,):
+        for words in plan.asked:
+            print(f"asked for: {words}", file=sys.stderr)
+    for note in plan.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _parse(given: argparse.Namespace) -> None:

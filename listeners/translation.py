@@ -371,10 +371,8 @@ def _quotable(text: str) -> str:
     return " ".join(re.sub(r'["\\]', " ", text).split())
 
 
-def operators(syntax: Syntax | None) -> Sequence[bool]:
+def operators(syntax: Syntax) -> Sequence[bool]:
     """Whether a platform is asked itself for each of `OPERATORS`; otherwise it is done here."""
-    if syntax is None:
-        return [False] * len(OPERATORS)
     has = (
         True, syntax.phrase, syntax.together, syntax.either, syntax.without, syntax.prefix, False, syntax.author,
         syntax.language, syntax.signs,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
 from benchmarks.at_network import PDS, Account, AtNetwork
 from listeners import bluesky
-from listeners.base import Absent, Options, Post, Query, Sent, Terminal
+from listeners.base import Absent, Cursor, Options, Post, Query, Sent, Terminal, Transient
 from listeners.bluesky import Bluesky
 from tests.listeners.contract import collect
 
@@ -221,3 +224,66 @@ def test_deletions_are_seen_and_blocks_are_none(network: AtNetwork, company: Acc
     network.until(lambda: not network.is_shown(deleted) and not network.is_shown(left))
     network.until(lambda: listener.still_there([blocked]) == {})
     assert listener.still_there(uris) == {kept: True, deleted: False, left: False}
+
+
+def test_the_firehose_tells_of_posts_edits_and_deletions_and_goes_on_after_a_cut(
+    network: AtNetwork, alice: Account, company: Account, listener: Bluesky, word: str
+) -> None:
+    kept = Firehose(listener, f"{word} -spam")
+    with kept.reading({}):
+        kept.until(lambda: bool(alice.posts("until the stream has begun") and kept.cursor))
+        first = alice.posts(f"{word} ☕ @{company.handle}", mentions=[company], langs=["is"])
+        alice.posts(f"{word} spam")
+        below = alice.replies(first, f"{word} below")
+        kept.until(lambda: set(kept.posts) == {first, below})
+    post = kept.posts[first]
+    assert post.author is not None
+    assert (post.author.id, post.author.handle, post.author.display_name) == (alice.did, alice.handle, "Alice 🌱")
+    assert (post.text, post.lang, post.mentions) == (f"{word} ☕ @{company.handle}", "is", (company.did,))
+    assert (kept.posts[below].parent_id, kept.posts[below].root_id) == (first, first)
+
+    during = alice.posts(f"{word} while nobody listened")
+    alice.deletes(below)
+    with kept.reading(kept.cursor):
+        kept.until(lambda: during in kept.posts and below in kept.gone)
+    assert first not in kept.gone
+
+
+def test_a_cursor_that_the_server_does_not_know_is_given_up_in_words(listener: Bluesky, word: str) -> None:
+    reading = listener.stream(Query(word, "stream"), {"seq": 2**40, "at": "localhost:2583"}, stop=lambda: False)
+    page = next(reading)
+    assert (page.cursor, [one.where for one in page.rejected]) == ({}, ["stream"])
+    with pytest.raises(Transient, match="cut the stream"):
+        next(reading)
+
+
+class Firehose:
+    """What one stream brought, in a thread of its own."""
+
+    def __init__(self, listener: Bluesky, words: str) -> None:
+        self._listener, self._query = listener, Query(words, "stream")
+        self.posts: dict[str, Post] = {}
+        self.gone: set[str] = set()
+        self.cursor: Cursor = {}
+
+    @contextmanager
+    def reading(self, cursor: Cursor) -> Iterator[None]:
+        stopping = threading.Event()
+        thread = threading.Thread(target=self._read, args=(cursor, stopping), daemon=True)
+        thread.start()
+        yield
+        stopping.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+    def _read(self, cursor: Cursor, stopping: threading.Event) -> None:
+        for page in self._listener.stream(self._query, cursor, stop=stopping.is_set):
+            self.posts |= {post.external_id: post for post in page.posts}
+            self.gone |= set(page.gone)
+            self.cursor = page.cursor
+
+    def until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < deadline, f"{self.posts} {self.gone} {self.cursor}"
+            time.sleep(0.2)

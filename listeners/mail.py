@@ -65,6 +65,7 @@ CAPABILITY = Capability(
     answering=Answering.API,
     answering_rule="Any mail that a person wrote may be answered, to the address that is shown. Write as plain text.",
     checked_on=date(2026, 11, 22),
+    seen_by=lambda post: "seen by its receiver alone",
     modes=(
         Mode("inbox", "Mails in the inbox", "", "What people write to the mailbox."),
         Mode("folder", "Mails in a folder", "Folder", "As your mail program shows it, such as Support/Kettles."),
@@ -323,19 +324,20 @@ class Mail:
             ours_too = query.mode == "folder" and folder == self._sent_folder(imap)
             validity = imap.look_into(folder).validity
             uids = _new(imap, cursor, validity)
-            at = {"uidvalidity": validity, "uid": cursor.get("uid", 0), "day": cursor.get("day")}
-            if cursor.get("uidvalidity") != validity:
-                at["uid"] = 0
             if not uids:
-                yield Page((), at)
+                last = cursor.get("uid", 0) if cursor.get("uidvalidity") == validity else 0
+                yield Page((), {"uidvalidity": validity, "uid": last, "day": cursor.get("day")})
+            day = cursor.get("day")
             for start in range(0, len(uids), PAGE):
                 some = uids[start : start + PAGE]
                 mails = imap.fetch(some)
                 found = _each_once([_read(mail, self._address, ours_too=ours_too) for mail in mails])
-                arrived = [mail.at.date().isoformat() for mail in mails if mail.at]
-                at = {**at, "uid": some[-1], "day": max([*arrived, at["day"] or ""]) or None}
-                posts = [one for one in found if isinstance(one, Post)]
-                yield Page(posts, at, [one for one in found if isinstance(one, Rejected)])
+                day = _last_day(mails, day)
+                yield Page(
+                    posts=[one for one in found if isinstance(one, Post)],
+                    cursor={"uidvalidity": validity, "uid": some[-1], "day": day},
+                    rejected=[one for one in found if isinstance(one, Rejected)],
+                )
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """One mail as it came over the wire (RFC 5322), such as a saved .eml. Raises Terminal where it is none."""
@@ -473,6 +475,13 @@ def _new(imap: Imap, cursor: Cursor, validity: int) -> list[int]:
     if day := cursor.get("day"):
         return imap.uids("SINCE", search_date(date.fromisoformat(day) - CLOCKS_DIFFER))
     return imap.uids("ALL")[-FIRST:]
+
+
+def _last_day(mails: Sequence[Arrived], before: str | None) -> str | None:
+    """The latest day on which one of these, or one before them, arrived; what is said to arrive tomorrow has not."""
+    today = datetime.now(UTC).date()
+    days = [min(mail.at.date(), today).isoformat() for mail in mails if mail.at]
+    return max([*days, before or ""]) or None
 
 
 def _each_once(found: Sequence[Post | Rejected]) -> list[Post | Rejected]:

@@ -23,7 +23,7 @@ MODULES = {
     "inbox": "inbox_page_p95: milliseconds at 100,000 mentions against one keyset SELECT",
     "themes": "themes_50k: seconds and megabytes of a search among 50,000 mentions against the promise; its quality",
     "page_rerun": "page_rerun: milliseconds of a click on the inbox against an empty page",
-    "real_network": "post_to_inbox: seconds on a real network against its own search",
+    "real_network": "post_to_inbox, asked and streamed: seconds on a real network against its own search",
 }
 """Each module with what it measures."""
 SKIPPED = "skipped: "

@@ -294,20 +294,23 @@ def overview(ctx: Context, actor: Actor, views: list[SourceView]) -> Overview:
     now = ctx.clock()
     own = [one for one in views if not one.sample and one.state != "removing"]
     listening = sum(_listens(one, now) for one in own)
+    with ctx.database.reading() as tx:
+        accounts = rows.accounts(tx)
+    dead = {
+        one.label for one in accounts if one.dead_at is not None
+    }  # one line for the account says it for its sources
     notices = [
         Notice(one.label, _first_sentence(one.words), one.health)
         for one in own
-        if one.health != "paused" and not _listens(one, now)
+        if one.health != "paused" and not _listens(one, now) and not (one.account_label in dead and one.what_to_do)
     ]
-    with ctx.database.reading() as tx:
-        accounts = rows.accounts(tx)
     notices += [Notice(one.label, words, health) for one in accounts for words, health in [_warning(one, now)] if words]
     notices.sort(key=lambda one: ILL.index(one.health))
     paused = sum(one.health == "paused" for one in own)
     return Overview(_overview_words(len(own), listening, paused), not notices, tuple(notices))
 
 
-ILL = ("problem", "late", "quiet", "waiting")
+ILL = ("problem", "late", "quiet", "waiting", "expiring")
 """What needs a look, worst first."""
 LONG_WAIT = timedelta(hours=1)
 """Who waits no longer than that for a platform still listens."""
@@ -333,12 +336,15 @@ def _first_sentence(words: str) -> str:
     return first + "." if dot else words
 
 
+IDLE = "Nothing is asked with it until its credentials are entered again."
+
+
 def _warning(account: AccountRow, now: datetime) -> tuple[str, str]:
     """What is the matter with an account, in a sentence, and how bad that is."""
     if account.dead_at is not None:
         return f"{_first_sentence(account.check_words)} Enter its credentials again.", "problem"
     ends = checking.expiry(account.expires_at, now)
-    return ends.words, "quiet" if ends.level == "soon" else "problem"
+    return ends.words, "expiring" if ends.level == "soon" else "problem"
 
 
 def _health(row: SourceRow, itself: usual.Usual, left: list[BudgetRow], now: datetime) -> tuple[str, str]:
@@ -432,7 +438,7 @@ def accounts(ctx: Context, actor: Actor) -> list[AccountView]:
         AccountView(
             row.id, row.platform, allowed[row.platform].title if row.platform in allowed else row.platform, row.label,
             row.base_url, row.handle, row.checked_at, row.check_ok, row.check_words, row.expires_at,
-            _warning(row, ctx.clock())[0],
+            IDLE if row.dead_at is not None else _warning(row, ctx.clock())[0],
         )
         for row in found
     ]  # fmt: skip
@@ -624,7 +630,7 @@ def _change(
 
 def _found(tx: Transaction, source_id: int) -> SourceRow:
     row = rows.get(tx, source_id)
-    if row is None:
+    if row is None or row.state == rows.LEFT:
         raise Missing("This source is not there any more.")
     return row
 
@@ -825,7 +831,10 @@ def _account(ctx: Context, account_id: int | None) -> AccountRow | None:
 
 
 def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped."""
+    """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped.
+
+    What stays is still asked about where its platform can be asked: the source is then kept for that, and for no more.
+    """
     source_id, with_mentions = int(payload["source_id"]), bool(payload["with_mentions"])
     with ctx.database.reading() as tx:
         source = rows.get(tx, source_id)
@@ -844,6 +853,8 @@ def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> 
     while True:
         with ctx.database.transaction() as tx:
             ids = rows.unlink(tx, source_id, REMOVED_AT_ONCE)
+            if source is not None and _is_asked_about(source):
+                forgetting.leave(tx, source_id, ids)
             with rollups.kept(tx, ids):
                 rows.cut_links(tx, source_id, ids)
         unlinked += len(ids)
@@ -851,6 +862,17 @@ def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> 
         if not ids:
             break
     with ctx.database.transaction() as tx:
-        rows.remove(tx, source_id)
+        if forgetting.any_left(tx, source_id):
+            rows.leave(tx, source_id, ctx.clock())
+        else:
+            rows.remove(tx, source_id)
         workspace.bump(tx)
     return {"removed": gone, "words": "The source is gone" + (f" with {gone:,} mentions." if gone else ".")}
+
+
+def _is_asked_about(source: SourceRow) -> bool:
+    """Whether its platform can be asked if what it brought still stands."""
+    try:
+        return registry.capability(source.platform).recheck_every is not None and not source.sample
+    except Terminal:
+        return False

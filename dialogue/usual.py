@@ -49,9 +49,9 @@ def compared(counts: Mapping[int, int], until: int) -> Usual:
 
 
 def _quiet(counts: Mapping[int, int], until: int, first: int) -> Quiet | None:
-    """The shortest stretch whose silence is telling."""
+    """The longest stretch whose silence is telling."""
     running = counts.get(until + 1, 0)  # what came in this hour, so far
-    for hours in STRETCHES:
+    for hours in reversed(STRETCHES):
         found = running + _sum(counts, until, hours)
         before = _before(counts, hours, until, first)
         if not before:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dialogue import sources
 from dialogue.context import Actor, Context, Role
-from pages.parts import charts, context, look, notices, query, state, text, upload
+from pages.parts import charts, context, look, notices, query, state, text, upload, webhook
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
@@ -18,6 +18,7 @@ HEALTH = {
     "waiting": ("blue", ":material/hourglass_top:"),
     "quiet": ("orange", ":material/volume_off:"),
     "late": ("orange", ":material/schedule:"),
+    "expiring": ("orange", ":material/key:"),
     "problem": ("red", ":material/error:"),
     "paused": ("gray", ":material/pause_circle:"),
     "removing": ("gray", ":material/delete:"),
@@ -85,16 +86,19 @@ def show_overview(overview: sources.Overview) -> None:
     with st.container(border=True, key="sources-strip", gap="xxsmall"):
         for one in overview.notices[:NOTICED]:
             colour, icon = HEALTH[one.health]
-            st.markdown(f":{colour}[{icon}] **{text.plain(one.label, 60)}** {text.plain(one.words, 200)}")
+            st.markdown(f":{colour}[{icon}] **{text.plain(one.label, 60)}** — {text.plain(one.words, 200)}")
         if len(overview.notices) > NOTICED:
             st.caption(f"and {len(overview.notices) - NOTICED} more, below")
 
 
-def _toggle(what: str) -> None:
-    (state.close_up if state.opened(what) else state.open_up)(what)
+def _toggle(what: str, value: object = True) -> None:
+    if state.opened(what) == value:
+        state.close_up(what)
+    else:
+        state.open_up(what, value)
 
 
-def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime) -> None:
+def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetime) -> None:
     """One source: what it listens to, how it is in words, how much came."""
     colour, icon = HEALTH.get(one.health, ("gray", ""))
     word = HEALTH_WORDS.get(one.health, one.health)
@@ -110,7 +114,7 @@ def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime
                 st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
             st.caption(" · ".join(time_words(one, now)))
             if admin and not one.sample:
-                show_source_actions(one, asked)
+                show_source_actions(one, arrival)
         with right:
             st.markdown(
                 f"**{text.number(one.last_24h)}** {look.grey('in 24 h' + usual_words(one))} &nbsp; "
@@ -119,6 +123,8 @@ def show_source(one: sources.SourceView, admin: bool, asked: bool, now: datetime
             if any(one.sparkline):
                 chart = charts.spark(one.sparkline, look.accent())
                 st.altair_chart(chart, key=f"spark_{one.id}", alt="Mentions a day in the last fortnight")
+        if admin and arrival == "pushed" and state.opened("hook") == one.id:
+            webhook.show(one.id, now)
 
 
 def source_words(one: sources.SourceView) -> str:
@@ -133,7 +139,7 @@ def time_words(one: sources.SourceView, now: datetime) -> list[str]:
         words.append(f"worked {text.when(one.last_success_at, now)}")
     if one.next_run_at is not None and one.state == "active":
         words.append("next in " + text.span(one.next_run_at - now) if one.next_run_at > now else "next now")
-    if one.every is not None and one.state == "active":
+    if one.every is not None and one.next_run_at is not None and one.state == "active":
         words.append(f"every {text.span(one.every)}")
     if one.quota is not None and one.state == "active":
         words.append(quota_words(one.quota, now))
@@ -152,8 +158,9 @@ def usual_words(one: sources.SourceView) -> str:
     return "" if one.usual_24h is None else f", usually {text.number(one.usual_24h)}"
 
 
-def show_source_actions(one: sources.SourceView, asked: bool) -> None:
-    """Pause and run where the platform is `asked` for news; rename, look at the last runs, remove."""
+def show_source_actions(one: sources.SourceView, arrival: str) -> None:
+    """Pause and run where the platform is asked for news; how it is connected where it is sent; rename, remove."""
+    asked = arrival == "asked"
     with st.container(horizontal=True, key=f"source-actions-{one.id}", gap="xsmall"):
         if asked and one.state == "paused":
             st.button(
@@ -181,14 +188,24 @@ def show_source_actions(one: sources.SourceView, asked: bool) -> None:
                 on_click=_act,
                 args=(sources.run_now, one.id, f"{one.label} is asked now."),
             )
-        st.button(
-            "Last runs",
-            icon=":material/list:",
-            type="tertiary",
-            key=f"runs_{one.id}",
-            on_click=state.open_up,
-            args=("runs", one.id),
-        )
+        if arrival == "pushed":
+            st.button(
+                "Connection",
+                icon=":material/webhook:",
+                type="tertiary",
+                key=f"hook_{one.id}",
+                on_click=_toggle,
+                args=("hook", one.id),
+            )
+        elif arrival != "typed":
+            st.button(
+                "Last runs",
+                icon=":material/list:",
+                type="tertiary",
+                key=f"runs_{one.id}",
+                on_click=state.open_up,
+                args=("runs", one.id),
+            )
         st.button(
             "Rename",
             icon=":material/edit:",
@@ -288,11 +305,22 @@ def show_adding(platforms: list[sources.PlatformInfo], owned: list[sources.Accou
         info = titles[chosen]
         show_platform(info)
         if not info.polls:
-            upload.show()
+            show_other_way(info)
             return
         account_id, ready = show_account_choice(info, [one for one in owned if one.platform == info.platform])
         if ready:
             query.show(info, account_id)
+
+
+def show_other_way(info: sources.PlatformInfo) -> None:
+    """How what nobody asks for gets here."""
+    if info.arrival == "pushed":
+        webhook.show_new()
+    elif info.arrival == "typed":
+        st.markdown(":material/edit_note: There is nothing to connect: **Add a note** stands on the Inbox.")
+        st.page_link("pages/inbox.py", label="To the inbox", icon=":material/inbox:")
+    else:
+        upload.show()
 
 
 def show_platform(info: sources.PlatformInfo) -> None:
@@ -333,27 +361,41 @@ def account_words(one: sources.AccountView) -> str:
     return " · ".join(part for part in (one.label, one.handle or "", check) if part)
 
 
-def show_account_form(info: sources.PlatformInfo) -> None:
-    """Credentials: encrypted when saved, secrets never shown again."""
-    with st.form(f"account_{info.platform}", border=True):
-        st.caption(":material/lock: Kept encrypted. A secret is never shown again.")
-        label = st.text_input("Name of this account here", max_chars=100, placeholder=f"Our {info.title}")
+def show_account_form(info: sources.PlatformInfo, known: sources.AccountView | None = None) -> None:
+    """Credentials, of a new account or of a `known` one: encrypted when saved, secrets never shown again."""
+    with st.form(f"account_{info.platform}" if known is None else f"account_again_{known.id}", border=True):
+        kept = "" if known is None else " What is left empty stays as it is."
+        st.caption(f":material/lock: Kept encrypted. A secret is never shown again.{kept}")
+        label = st.text_input(
+            "Name of this account here", known.label if known else "", max_chars=100, placeholder=f"Our {info.title}"
+        )
         values = {
             one.name: st.text_input(
                 one.label + ("" if one.required else " (optional)"),
-                one.default,
+                one.default if known is None else "",
                 help=one.help or None,
                 type="password" if one.secret else "default",
                 autocomplete="off",
             )
             for one in info.credentials
         }
-        base_url = st.text_input("Server address (optional)", placeholder="only where it is not the platform's own")
+        base_url = st.text_input(
+            "Server address (optional)",
+            (known.base_url if known else "") or "",
+            placeholder="only where it is not the platform's own",
+        )
         if st.form_submit_button("Save and test", type="primary"):
             with look.telling_errors():
                 account_id = sources.save_account(
-                    context.ctx(), context.actor(), info.platform, label, base_url.strip() or None, values
+                    context.ctx(),
+                    context.actor(),
+                    info.platform,
+                    label,
+                    base_url.strip() or None,
+                    values,
+                    known.id if known else None,
                 )
+                state.close_up("account_again")
                 state.set_request(
                     "account_test", sources.request_account_test(context.ctx(), context.actor(), account_id)
                 )
@@ -382,8 +424,9 @@ def _test(account_id: int) -> None:
 # Accounts -------------------------------------------------------------------------------------------------------------
 
 
-def show_accounts(owned: list[sources.AccountView]) -> None:
-    """Our accounts on the platforms."""
+def show_accounts(owned: list[sources.AccountView], platforms: list[sources.PlatformInfo]) -> None:
+    """Our accounts on the platforms; one of them may be entered again."""
+    infos = {one.platform: one for one in platforms}
     with st.container(border=True, key="accounts-list"):
         st.markdown("**Our accounts** :gray[credentials are kept encrypted]")
         if not owned:
@@ -400,6 +443,15 @@ def show_accounts(owned: list[sources.AccountView]) -> None:
                     + (f"  \n:orange[:material/warning: {text.plain(one.warning)}]" if one.warning else "")
                 )
                 with st.container(horizontal=True, width="content"):
+                    if one.platform in infos:
+                        st.button(
+                            "Enter again",
+                            key=f"account_again_{one.id}",
+                            type="tertiary",
+                            icon=":material/edit:",
+                            on_click=state.open_up,
+                            args=("account_again", one.id),
+                        )
                     st.button(
                         "Test",
                         key=f"account_test_{one.id}",
@@ -416,6 +468,8 @@ def show_accounts(owned: list[sources.AccountView]) -> None:
                         on_click=_act,
                         args=(sources.remove_account, one.id, "The account is gone from here."),
                     )
+            if state.opened("account_again") == one.id and one.platform in infos:
+                show_account_form(infos[one.platform], one)
         if not state.opened("adding"):
             notices.wait_for("account_test")
 
@@ -437,7 +491,7 @@ def main() -> None:
             notices.adopt("remove_source", "remove_source")
         notices.wait_for("remove_source", cancel=False)
         if admin and state.opened("accounts_list"):
-            show_accounts(load_accounts(scope, ctx, person))
+            show_accounts(load_accounts(scope, ctx, person), sources.platforms(ctx))
         if admin:
             notices.adopt("import", "import")
         if admin and upload.waiting():
@@ -450,9 +504,9 @@ def main() -> None:
                 EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.",
                 ":material/podcasts:",
             )
-        asked = {one.platform for one in sources.platforms(ctx) if one.polls}
+        arrivals = {one.platform: one.arrival for one in sources.platforms(ctx)}
         for one in sorted(found, key=lambda one: one.sample):  # our own before what was made up
-            show_source(one, admin, one.platform in asked, now)
+            show_source(one, admin, arrivals.get(one.platform, ""), now)
         show_dialogs(found, now)
 
 

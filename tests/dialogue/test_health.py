@@ -72,15 +72,15 @@ AT_NOON = {12: 24}
     [
         (_weeks(6, ALWAYS), 2, None),
         (_weeks(6, ALWAYS), 6, 6),
-        (_weeks(6, ALWAYS), 30, 6),
+        (_weeks(6, ALWAYS), 30, 24),
         (_weeks(1, ALWAYS), 30, None),
         (_weeks(2, ALWAYS), 6, 6),
         (_weeks(6, {3: 1, 15: 1}), 60, None),
         (_weeks(6, {3: 1, 15: 1}), 300, WEEK),
-        (_weeks(8, ALWAYS), 30 * 24, 6),
+        (_weeks(8, ALWAYS), 30 * 24, WEEK),
         ({}, 0, None),
     ],
-    ids=["two hours tell nothing", "six hours tell", "the shortest stretch is told", "a week is no past yet",
+    ids=["two hours tell nothing", "six hours tell", "the longest stretch is told", "a week is no past yet",
          "days where there are no three weeks", "two a day: days tell nothing", "two a day: weeks do",
          "a long silence does not become the usual", "always quiet"],
 )  # fmt: skip
@@ -159,7 +159,7 @@ def test_a_source_that_has_gone_quiet_says_so_and_one_that_is_not_read_says_that
     collecting.collect(ctx, source_id)
     view = _view(ctx, colleague)
     assert view.health == "quiet"
-    assert view.words.startswith("Nothing came in the last 3 hours; at this time it usually brings about 9.")
+    assert view.words.startswith("Nothing came in the last 6 hours; at this time it usually brings about 18.")
     glance = sources.overview(ctx, colleague, [view])
     assert (glance.words, [one.label for one in glance.notices]) == ("0 of 1 listen.", ["Forum"])
     forum.posts(9, at=clock.now)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
+from db import budgets, hours
+from db import sources as rows
+from db.tables import SourceHour
 from dialogue import accounts, inbox, requests, sources, uploads
 from dialogue.context import Actor, Context, Role
 from pages.parts import context
@@ -256,3 +260,69 @@ def test_the_upload_form_carries_this_sessions_token(ctx: Context, open_page: Op
     app = adding(open_page, "file")
     (form,) = [block.proto.body for block in app.html if "samtal-upload" in block.proto.body]
     assert f'value="{accounts.csrf_of(ctx, context.session_token())}"' in form
+
+
+def test_at_a_glance_all_listen(ctx: Context, open_page: Opened) -> None:
+    for label in ("Our news", "Their news"):
+        world.source(ctx, label=label, last_success_at=ctx.clock(), next_run_at=ctx.clock() + timedelta(minutes=5))
+    page = shown(open_page("sources"))
+    assert "All 2 listen" in page
+    assert "needs you" not in page
+
+
+def test_why_a_source_waits_and_what_is_left_stand_on_its_card(ctx: Context, open_page: Opened) -> None:
+    full_again = ctx.clock() + timedelta(minutes=12)
+    own = {"budget_owner": "news.example", "interval_seconds": 300.0, "last_success_at": ctx.clock()}
+    source_id = world.source(ctx, waits_for="budget", next_run_at=full_again, **own)
+    with ctx.database.transaction() as tx:
+        row = budgets.opened(tx, "feed", "news.example", "")
+        budgets.write(tx, replace(row, remaining=10, quota=100, resets_at=full_again))
+    app = open_page("sources")
+    page = shown(app).replace("\\", "")
+    assert "limit is used up, but for what is kept for answers" in page
+    assert "next in 12 min · every 5 min · 10 of 100 requests left, full again in 12 min" in page
+    app.button(key=f"run_{source_id}").click().run()
+    assert "limit is used up" in app.error[0].value
+
+
+def test_a_source_that_has_gone_quiet_says_against_what(ctx: Context, open_page: Opened) -> None:
+    now = ctx.clock()
+    source_id = world.source(ctx, last_success_at=now, next_run_at=now + timedelta(minutes=5))
+    with ctx.database.transaction() as tx:
+        until = hours.of(now) - 13
+        tx.session.add_all([SourceHour(source_id=source_id, hour=until - ago, count=2) for ago in range(6 * 168)])
+    page = shown(open_page("sources")).replace("\\", "")
+    assert "gone quiet" in page
+    assert "Nothing came in the last 12 hours; at this time it usually brings about 24" in page
+    assert "usually 48" in page
+
+
+def test_an_account_that_is_refused_is_entered_again(
+    ctx: Context, open_page: Opened, triggers: RecordedTriggers
+) -> None:
+    world.signed_in(ctx, Role.ADMIN, "ada")
+    account_id = sources.save_account(
+        ctx, ADA, "bluesky", "Our Bluesky", "https://pds.example", {"handle": "halvora.test", "app_password": "old-one"}
+    )
+    source_id = world.source(
+        ctx, platform="bluesky", account_id=account_id, last_error="Not accepted.", last_error_kind="terminal",
+        what_to_do="Enter it again.",
+    )  # fmt: skip
+    with ctx.database.transaction() as tx:
+        rows.change_account(tx, account_id, dead_at=ctx.clock(), check_ok=False, check_words="Bluesky said no (401).")
+    app = open_page("sources")
+    assert "Bluesky said no" in shown(app)
+    app.button(key="accounts").click().run()
+    app.button(key=f"account_again_{account_id}").click().run()
+    next(one for one in app.text_input if one.label.startswith("App password")).set_value("new-one")
+    next(button for button in app.button if button.label == "Save and test").click().run()
+    assert not app.error, app.error[0].value
+    with ctx.database.reading() as tx:
+        kept = rows.account(tx, account_id)
+        source = rows.get(tx, source_id)
+    assert kept is not None
+    assert source is not None
+    assert ctx.secrets.decrypt(kept.credentials) == {"handle": "halvora.test", "app_password": "new-one"}
+    assert (kept.label, kept.base_url, kept.dead_at) == ("Our Bluesky", "https://pds.example", None)
+    assert source.next_run_at == ctx.clock(), "it goes on by itself"
+    assert requests.get(ctx, triggers.served[-1]).kind == "account_test"

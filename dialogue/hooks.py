@@ -27,6 +27,8 @@ from dialogue.context import Actor, Context, DialogueError, Missing, Role, requi
 from listeners import webhook
 from listeners import webhook_signatures as signatures
 from listeners.base import Post, Rejected, Terminal, clean
+from listeners.webhook import BEST_RATINGS as BEST_RATINGS
+from listeners.webhook import FIELDS as FIELDS
 from listeners.webhook import Layout, Reading
 from listeners.webhook_signatures import SCHEMES, Scheme
 
@@ -567,3 +569,8 @@ _EXAMPLES: Mapping[str, tuple[str, ...]] = {
         _SEND + '-H "webhook-id: $ID" -H "webhook-timestamp: $TIME" -H "webhook-signature: v1,$SIGNATURE"',
     ),
 }
+
+
+def words_of(count: int) -> str:
+    """'1 delivery', '2 deliveries'."""
+    return "1 delivery" if count == 1 else f"{count:,} deliveries"

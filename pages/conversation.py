@@ -11,7 +11,7 @@ import streamlit as st
 
 from dialogue import conversations, feedback, inbox, people, replies
 from dialogue.context import Actor, Context, DialogueError, Missing, Role
-from pages.parts import aside, context, copies, look, notices, state, tags, text
+from pages.parts import aside, context, copies, look, note_form, notices, state, tags, text
 
 BEAT_SECONDS = 4
 """How often an open conversation asks for news; every second while a reply is on its way."""
@@ -218,6 +218,8 @@ def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
     parts = [text.at(item.at, now, reader)]
     if item.rating is not None:
         parts.append(text.stars(item.rating))
+    if item.noted is not None:
+        parts.append(note_form.noted_words(item))
     if item.edited and not item.outdated:
         parts.append("edited")
     if item.language not in {None, "", "en", "und"}:
@@ -240,6 +242,7 @@ def show_item_tools(item: conversations.Item, topics: list[str]) -> None:
                 on_click=state.open_up,
                 args=("carry", (item.id, item.text or item.title or "")),
             )
+        note_form.show_tools(item, context.actor())
         if item.url:
             st.link_button(
                 "Open there", item.url, icon=":material/open_in_new:", type="tertiary", key=f"there_{item.id}"
@@ -813,6 +816,8 @@ def main() -> None:
         carry = state.opened("carry")
         if carry is not None:
             show_carry(*carry, load_items(context.scope(person), context.ctx(), person))
+        else:
+            note_form.show_editing(view.items)
 
 
 main()

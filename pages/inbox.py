@@ -11,7 +11,7 @@ import streamlit as st
 from dialogue import inbox, replies, themes
 from dialogue.context import Actor, Context, Role
 from dialogue.text import headed
-from pages.parts import aside, context, copies, look, notices, state, tags, text
+from pages.parts import aside, context, copies, look, note_form, notices, state, tags, text
 
 VIEW_WORDS = {
     "needs_answer": "Needs an answer",
@@ -96,7 +96,7 @@ def show_top(model: Model) -> None:
     with left, st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="title"):
         st.markdown("# Inbox", anchors=False, width="content")
         st.markdown(look.small(heading_words(model)), width="content")
-    with right:
+    with right, st.container(horizontal=True, vertical_alignment="center", gap="small", key="search-line"):
         st.session_state["search"] = model.filters.search
         st.text_input(
             "Search",
@@ -109,6 +109,7 @@ def show_top(model: Model) -> None:
             on_change=_changed,
             args=("search", "search"),
         )
+        note_form.show_button()
     st.session_state["view"] = model.filters.view
     st.segmented_control(
         "View",
@@ -523,6 +524,7 @@ def main() -> None:
             unread = frozenset(card.conversation_id for card in cards if card.sentiment is None)
             show_news(filters, tuple((card.conversation_id, card.version) for card in cards), unread)
         show_cards(model, person)
+        note_form.show_dialog()
 
 
 main()

@@ -76,8 +76,13 @@ def reader_zone() -> tzinfo:
 
 def link_address(token: str) -> str:
     """The whole address of a one-time link, at the address this browser uses."""
+    return address(f"/welcome?link={token}")
+
+
+def address(path: str) -> str:
+    """The whole address of one of our paths, at the address this browser uses."""
     here = urlsplit(st.context.url or "")
-    return f"{here.scheme}://{here.netloc}/welcome?link={token}" if here.netloc else f"/welcome?link={token}"
+    return f"{here.scheme}://{here.netloc}{path}" if here.netloc else path
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dialogue import feedback, folding, health, inbox, requests, spam, themes
+from dialogue import feedback, folding, health, inbox, notes, requests, spam, themes
 from pages.parts import context, look, state, text
 
 
@@ -45,6 +45,10 @@ def _undo(told: state.Notice) -> None:
         if told.undo_of == "feedback":
             feedback.undo_delete(context.ctx(), context.actor(), told.undo_id)
             state.tell("It stands on the board again.")
+            return
+        if told.undo_of == "notes":
+            notes.undo_delete(context.ctx(), context.actor(), told.undo_id)
+            state.tell("The note is back; it is read anew.")
             return
         if told.undo_of == "themes":
             name = themes.undo_dismiss(context.ctx(), context.actor(), told.undo_id)

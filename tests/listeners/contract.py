@@ -29,6 +29,7 @@ from listeners.base import (
     Absent,
     Answering,
     Answers,
+    AnswersAnew,
     Arrival,
     CannotTell,
     Cursor,
@@ -144,6 +145,13 @@ class AnswersContract:
         check_refused_answer_stands_nowhere(rig)
 
 
+class AnswersAnewContract:
+    """What a listener does that lets a second answer take the place of our first."""
+
+    def test_answering_anew_replaces_only_ours(self, rig: Rig) -> None:
+        check_answering_anew_replaces_only_ours(rig)
+
+
 class DeletesContract:
     """What a listener does that can tell whether posts are still there."""
 
@@ -157,6 +165,9 @@ class DeletesContract:
 def check_powers_are_tested(rig: Rig, tests: type) -> None:
     assert isinstance(rig.listener, Listener)
     assert isinstance(rig.listener, Answers) == issubclass(tests, AnswersContract), "a power without its contract"
+    assert isinstance(rig.listener, AnswersAnew) == issubclass(tests, AnswersAnewContract), (
+        "a power without its contract"
+    )
     assert isinstance(rig.listener, Deletes) == issubclass(tests, DeletesContract), "a power without its contract"
 
 
@@ -376,6 +387,19 @@ def check_refused_answer_stands_nowhere(rig: Rig) -> None:
     assert rig.server.answers_under(post.external_id) == []
 
 
+def check_answering_anew_replaces_only_ours(rig: Rig) -> None:
+    listener, post = _answering(rig), _one_post(rig)
+    assert isinstance(listener, AnswersAnew)
+    listener.answer(post, "We look into it.", "key-6")
+    listener.answer_anew(post, "It is mended.", "key-7", ["We look into it."])
+    assert rig.server.answers_under(post.external_id) == ["It is mended."]
+    with pytest.raises(Terminal):
+        listener.answer_anew(post, "And again.", "key-8", ["We look into it."])
+    with pytest.raises(Terminal):
+        listener.answer(post, "And again.", "key-9")
+    assert rig.server.answers_under(post.external_id) == ["It is mended."]
+
+
 def check_deletions_are_seen(rig: Rig) -> None:
     listener = rig.listener
     assert isinstance(listener, Deletes)
@@ -477,6 +501,7 @@ CHECKS: dict[str, Callable[..., None]] = {
 """Every check by name; test_contract.py breaks a listener for each."""
 
 __all__ = [
-    "CHECKS", "AnswersContract", "DeletesContract", "ListenerContract", "ListeningError", "NetworkContract", "Rig",
+    "CHECKS", "AnswersAnewContract", "AnswersContract", "DeletesContract", "ListenerContract", "ListeningError",
+    "NetworkContract", "Rig",
     "collect", "mutations",
 ]  # fmt: skip

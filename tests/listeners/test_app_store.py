@@ -32,7 +32,14 @@ from listeners.base import (
     Terminal,
     Transient,
 )
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersAnewContract,
+    AnswersContract,
+    DeletesContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_app_store import ACCOUNT, APP, LIMIT, P8, AppStoreServer
 from tests.listeners.fake_server import Reply
 from tests.listeners.faults import FaultsContract
@@ -75,7 +82,7 @@ def reviewed(server: AppStoreServer, listener: AppStore) -> Post:
     return next(post for post in collect(listener, OWN, {})[0] if post.external_id == number)
 
 
-class TestContractOfConnect(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfConnect(FaultsContract, NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: AppStoreServer, listener: AppStore) -> Rig:
         return Rig(listener, server, OWN, raw=[CONNECT], idempotent=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,7 +32,14 @@ from listeners.base import (
 )
 from listeners.http import Client
 from listeners.walking import Listing, walk
-from tests.listeners.contract import CHECKS, AnswersContract, DeletesContract, NetworkContract, Rig
+from tests.listeners.contract import (
+    CHECKS,
+    AnswersAnewContract,
+    AnswersContract,
+    DeletesContract,
+    NetworkContract,
+    Rig,
+)
 from tests.listeners.fake_server import FakeServer, Reply, Request
 
 CAPABILITY = Capability(
@@ -72,7 +79,11 @@ class WallServer(FakeServer):
 
     def reply_to(self, request: Request) -> Reply:
         if request.method == "POST":
+            if request.json().get("alone"):
+                self.answers = {key: one for key, one in self.answers.items() if one["to"] != request.json()["to"]}
             return Reply(self.answers.setdefault(request.headers["idempotency-key"], request.json()))
+        if request.path == "/answers" and "to" in request.params:
+            return Reply(self.answers_under(request.params["to"]))
         if request.path == "/answers":
             return Reply(list(self.answers))
         newest_first = self.notes[::-1]
@@ -137,6 +148,21 @@ class Wall:
         return {external_id: external_id in there for external_id in external_ids}
 
 
+class WallOfOne(Wall):
+    """A sound listener of a wall that keeps one answer to each note."""
+
+    def answer(self, post: Post, text: str, key: str) -> Sent:
+        return self.answer_anew(post, text, key, ())
+
+    def answer_anew(self, post: Post, text: str, key: str, ours: Collection[str]) -> Sent:
+        standing = self.client.get(self.url + "/answers", params={"to": post.external_id}).json()
+        if any(one != text and one not in ours for one in standing):
+            raise Terminal("Somebody else's answer stands there.", "Look at it.")
+        note = {"to": post.external_id, "text": text, "alone": True}
+        self.client.send("POST", self.url, json=note, headers={"Idempotency-Key": key}).json(sending=True)
+        return Sent(_answer_id(key), None, datetime.now(UTC))
+
+
 def _answer_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
@@ -150,6 +176,13 @@ class TestSoundListener(NetworkContract, AnswersContract, DeletesContract):
     def rig(self) -> Iterator[Rig]:
         with WallServer() as server:
             yield _rig(server, Wall)
+
+
+class TestSoundListenerOfOne(NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        with WallServer() as server:
+            yield _rig(server, WallOfOne)
 
 
 # --- One broken listener for each check ------------------------------------------------------------------------------
@@ -288,6 +321,12 @@ class SendsRegardless(Wall):
             raise OutcomeUnknown(str(error)) from error
 
 
+class ReplacesWhateverStands(WallOfOne):
+    def answer_anew(self, post: Post, text: str, key: str, ours: Collection[str]) -> Sent:
+        standing = self.client.get(self.url + "/answers", params={"to": post.external_id}).json()
+        return super().answer_anew(post, text, key, standing)
+
+
 class SeesNoDeletion(Wall):
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
         return dict.fromkeys(external_ids, True)
@@ -319,6 +358,7 @@ BROKEN: dict[str, type[Wall]] = {
     "check_lost_outcome_is_unknown_and_not_doubled": TriesAgain,
     "check_same_key_makes_one_answer": IgnoresKeys,
     "check_refused_answer_stands_nowhere": SendsRegardless,
+    "check_answering_anew_replaces_only_ours": ReplacesWhateverStands,
     "check_deletions_are_seen": SeesNoDeletion,
 }
 
@@ -340,4 +380,5 @@ def test_the_check_fails_for_a_broken_listener(check: str) -> None:
 def test_the_check_passes_for_a_sound_listener(check: str) -> None:
     arguments = [TestSoundListener] if check == "check_powers_are_tested" else []
     with WallServer() as server:
-        CHECKS[check](_rig(server, Wall), *arguments)
+        sound = WallOfOne if check == "check_answering_anew_replaces_only_ours" else Wall
+        CHECKS[check](_rig(server, sound), *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -9,9 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from db import budgets
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from db import budgets, hours
 from db.engine import now
 from dialogue.context import Context
+from tests.worlds import add_source, post, store
 
 ROOT = Path(__file__).parents[2]
 QUOTA = 200
@@ -39,3 +44,17 @@ def test_a_budget_is_made_once_and_forgotten_with_its_account(any_ctx: Context) 
         assert [row.kind for row in budgets.locked(tx, "forum", "account 1", ("search", ""))] == ["", "search"]
         budgets.forget(tx, "forum", "account 1")
         assert [row.owner for row in budgets.all_(tx)] == ["account 2"]
+
+
+def test_what_was_collected_before_hours_were_counted_is_counted(any_ctx: Context) -> None:
+    """The revision counts in SQL, each engine in its own words, what storing a page counts in Python."""
+    source_id, moment = add_source(any_ctx), now()
+    old = [post(str(ago), posted_at=moment - timedelta(minutes=40 * ago)) for ago in range(30)]
+    store(any_ctx, *old, post("older", posted_at=moment - timedelta(weeks=9)), source_id=source_id)
+    with any_ctx.database.transaction() as tx:
+        counted = hours.by_source(tx)
+        tx.connection.exec_driver_sql("DELETE FROM source_hours")
+        with Operations.context(MigrationContext.configure(tx.connection)):
+            importlib.import_module("db.migrations.versions.0006_budgets")._count_the_last_weeks()
+        expected = {hour: count for hour, count in counted[source_id].items() if hour > hours.of(moment) - 24 * 7 * 8}
+        assert hours.by_source(tx) == {source_id: expected}

@@ -123,8 +123,6 @@ CAPABILITY = Capability(
             label="Posts found by search",
             query_label="Words to search for",
             help="In the text. Finds only those who let themselves be found. Needs an access token.",
-            # It excludes words too, but with all their inflected forms.
-            syntax=Syntax(phrase='"{}"', language="language:{}"),
             syntax=_SYNTAX,
         ),
         Mode(

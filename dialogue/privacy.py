@@ -59,6 +59,18 @@ def _recheck(ctx: Context, source_id: int) -> int | None:
             return None
         account = sources.account(tx, source.account_id) if source.account_id else None
     points.reached("recheck.claimed")
+    return _asked(ctx, source, account, lease_until=None)
+
+
+def recheck_beside(ctx: Context, source: SourceRow) -> int | None:
+    """As `recheck`, for a source that a stream of this worker holds: beside it, under the same claim."""
+    with ctx.database.reading() as tx:
+        account = sources.account(tx, source.account_id) if source.account_id else None
+    return _asked(ctx, source, account)
+
+
+def _asked(ctx: Context, source: SourceRow, account: AccountRow | None, **after: Any) -> int | None:
+    """Asks a source that is held; `after` are columns of it that change at the end."""
     every = _every(source)
     gone, wait = 0, every
     try:
@@ -74,7 +86,7 @@ def _recheck(ctx: Context, source_id: int) -> int | None:
         return None
     except Exception:  # one listener's fault must not keep the others from being asked
         log.exception("What still stands at source %d (%s) could not be asked", source.id, source.platform)
-    _end(ctx, source, wait)
+    _end(ctx, source, wait, after)
     return gone
 
 
@@ -133,8 +145,8 @@ def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[
     return gone
 
 
-def _end(ctx: Context, source: SourceRow, wait: timedelta | None) -> None:
-    values: dict[str, Any] = {"lease_until": None, "recheck_at": None if wait is None else ctx.clock() + wait}
+def _end(ctx: Context, source: SourceRow, wait: timedelta | None, after: dict[str, Any]) -> None:
+    values = after | {"recheck_at": None if wait is None else ctx.clock() + wait}
     with ctx.database.transaction() as tx:
         if sources.holds(tx, source):
             sources.change(tx, source.id, **values)

@@ -19,7 +19,7 @@ from typing import Any
 from db import sources, workspace
 from db.mentions import Stored
 from db.sources import SourceRow
-from dialogue import querying
+from dialogue import privacy, querying
 from dialogue.budgets import Allowance
 from dialogue.collecting import LostLease, Read, collect, store_page
 from dialogue.context import Context
@@ -38,8 +38,6 @@ TRIES = 5
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 16.0
 """Seconds before it is opened again, doubled from the first to the longest."""
-FOR_RECHECK = 10.0
-"""Seconds for which a stream stands back so that what still stands at its source can be asked."""
 DRAIN = 10.0
 """Seconds in which running streams end once the worker was asked to stop."""
 
@@ -137,7 +135,7 @@ class _Stream:
         self._so_far = Read(again_in=0.0)
         self._looked = time.monotonic()
         self._lost = False
-        self._recheck_is_due = False
+        self._asking: threading.Thread | None = None
         self._failing = source.last_success_at is None or bool(source.last_error_kind)
 
     def read(self) -> Read:
@@ -159,7 +157,7 @@ class _Stream:
                 self._pause(wait)
         if self._lost:
             raise LostLease
-        return self._ended(FOR_RECHECK if self._recheck_is_due else 0.0)
+        return self._ended(0.0)
 
     @property
     def _query(self) -> Query:
@@ -213,16 +211,23 @@ class _Stream:
 
     def _must_end(self) -> bool:
         """Asked several times a second; looks at the database every LOOK_EVERY seconds."""
-        if self._stopping.is_set() or self._lost or self._recheck_is_due:
+        if self._stopping.is_set() or self._lost:
             return True
         if time.monotonic() - self._looked >= LOOK_EVERY:
             self._looked = time.monotonic()
             with self._ctx.database.reading() as tx:
                 now = sources.get(tx, self._source.id)
             self._lost = now is None or now.fence != self._source.fence or now.state != "active"
-            if now is not None and now.recheck_at is not None:
-                self._recheck_is_due = now.recheck_at <= self._ctx.clock()
-        return self._stopping.is_set() or self._lost or self._recheck_is_due
+            if now is not None and now.recheck_at is not None and now.recheck_at <= self._ctx.clock():
+                self._ask_what_stands()
+        return self._lost
+
+    def _ask_what_stands(self) -> None:
+        """Beside the stream, which must not wait for it; nobody else asks while the source is held."""
+        if self._asking is None or not self._asking.is_alive():
+            asking = (self._ctx, self._source)
+            self._asking = threading.Thread(target=privacy.recheck_beside, args=asking, name="recheck", daemon=True)
+            self._asking.start()
 
     def _pause(self, seconds: float) -> None:
         """Waits before the next connection, and keeps the lease meanwhile. Raises LostLease."""

@@ -99,11 +99,26 @@ class _Reader:
 class Firehose(_Reader):
     """com.atproto.sync.subscribeRepos: frames of two CBOR values, a commit's records in a CAR of blocks."""
 
+    def __init__(self, address: str, cursor: Cursor, post_of: PostOf, keeps: Callable[[Post], bool]) -> None:
+        super().__init__(address, cursor, post_of, keeps)
+        ours = self.cursor if self.cursor.get("at") == self._host else {}
+        self._since: datetime | None = None
+        """Set until the first event: what is older is not meant."""
+        self._again = isinstance(ours.get("since"), str)
+        if not _is_number(ours.get("seq")):
+            since = ours["since"] if self._again else (datetime.now(UTC) - AGAIN).isoformat()
+            self._since = _moment(since)
+            self.cursor = {"since": since, "at": self._host}
+
     @property
     def url(self) -> str:
-        """Without a cursor it begins with the next event; the numbers of a server are unknown before its first one."""
-        seq = self.cursor.get("seq") if self.cursor.get("at") == self._host else None
-        return f"{self.address}?{urlencode({'cursor': seq})}" if _is_number(seq) else self.address
+        """A new stream begins with the next event. Cut before that, it is read from as far back as the server goes.
+
+        Nobody is told a server's numbers before its first event. One that is silent for so long has little to repeat.
+        """
+        if self._since is not None and not self._again:
+            return self.address
+        return f"{self.address}?{urlencode({'cursor': self.cursor.get('seq', 0)})}"
 
     def read(self, message: str | bytes) -> Iterator[Event]:
         """See `streaming.Reader`."""
@@ -117,10 +132,17 @@ class Firehose(_Reader):
             return
         if header.get("op") == -1:
             yield self._ended(body)
-        else:
+        elif not self._is_older(body):
             yield from self._event(header.get("t"), body)
         if _is_number(body.get("seq")):
             self.cursor = {"seq": body["seq"], "at": self._host}
+
+    def _is_older(self, body: dict[str, Any]) -> bool:
+        """Whether an event happened before this stream was first opened."""
+        if self._since is None:
+            return False
+        at = body.get("time")
+        return not isinstance(at, str) or _moment(at) < self._since
 
     def _event(self, kind: object, body: dict[str, Any]) -> Iterator[Event]:
         if kind == "#commit":

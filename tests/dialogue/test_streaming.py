@@ -19,7 +19,7 @@ import pytest
 from db import sources as rows
 from db.sources import SourceRow
 from db.tables import PlatformAccount
-from dialogue import privacy, sources, streaming
+from dialogue import sources, streaming
 from dialogue.context import Actor, Context
 from dialogue.streaming import Running
 from listeners import streaming as wire
@@ -198,22 +198,21 @@ def _removed(ctx: Context, colleague: Actor, source_id: int) -> None:
     sources.remove(ctx, colleague, source_id, with_mentions=False)
 
 
-def test_it_stands_back_when_what_still_stands_is_to_be_asked(
+def test_what_still_stands_is_asked_beside_it(
     ctx: Context, network: BlueskyServer, jetstream: JetstreamServer, clock: Clock
 ) -> None:
-    source_id = source_of(ctx, network, jetstream, recheck_at=ctx.clock() + timedelta(hours=1))
-    jetstream.happens(posts(0, 1))
-    with Held(ctx, source_id) as held:
-        until(lambda: len(texts(ctx)) == 1)
-        assert privacy.due(ctx) == []
-        clock.forward(hours=1)
-        assert held.ends()
-    assert privacy.due(ctx) == [source_id]
-    assert row(ctx, source_id).next_run_at == clock() + timedelta(seconds=streaming.FOR_RECHECK)
-    assert privacy.recheck(ctx, source_id) is not None
-    clock.forward(seconds=streaming.FOR_RECHECK)
-    jetstream.happens(posts(1, 1))
+    source_id = source_of(ctx, network, jetstream, recheck_at=ctx.clock() + timedelta(hours=7))
+    gone = network.anna("My kettle 0")["uri"]
+    network.anna("My kettle 1")
+    network.deletes(gone)
+    jetstream.happens(posts(0, 2))
     with Held(ctx, source_id):
+        until(lambda: len(texts(ctx)) == 2)
+        clock.forward(hours=7)
+        until(lambda: texts(ctx) == ["My kettle 1"])
+        until(lambda: (row(ctx, source_id).recheck_at or clock()) > clock())
+        assert row(ctx, source_id).lease_until is not None, "it is held all the time"
+        jetstream.happens(posts(2, 1))
         until(lambda: len(texts(ctx)) == 2)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import libipld
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -285,6 +286,30 @@ def test_authors_are_looked_up_and_nobody_waits_for_them() -> None:
         assert handles[JANE] == JANE
         assert handles.get(ANNA["did"], ANNA["handle"]) == ANNA["handle"]
         assert len(server.asked("getProfiles")) == 2, "once for each; after a failure not again for a while"
+
+
+def test_a_firehose_cut_before_its_first_event_goes_back_to_when_it_was_opened() -> None:
+    """No number is known then, so that it is read from as far back as it goes, and what is older is left out."""
+    address = "wss://pds.example/xrpc/com.atproto.sync.subscribeRepos"
+    new = Firehose(address, {}, bluesky._post_or_rejected, lambda post: True)
+    assert new.url == address
+    again = Firehose(address, json.loads(json.dumps(new.cursor)), bluesky._post_or_rejected, lambda post: True)
+    assert again.url == f"{address}?cursor=0"
+    deleted = {"active": False, "status": "deleted"}
+    before = _frame("#account", {"did": ANN, "seq": 7, "time": "2020-01-01T00:00:00Z", **deleted})
+    after = _frame("#account", {"did": JANE, "seq": 8, "time": "2999-01-01T00:00:00Z", **deleted})
+    assert list(again.read(before)) == []
+    assert list(again.read(after)) == [AuthorGone(JANE)]
+    assert again.cursor == {"seq": 8, "at": "pds.example"}
+    later = Firehose(address, again.cursor, bluesky._post_or_rejected, lambda post: True)
+    assert later.url == f"{address}?cursor=8"
+    elsewhere = Firehose("wss://other.example/x", again.cursor, bluesky._post_or_rejected, lambda post: True)
+    assert "cursor" not in elsewhere.url, "numbers are a server's own"
+
+
+def _frame(kind: str, body: dict[str, Any]) -> bytes:
+    """Two CBOR values, as a firehose sends them."""
+    return bytes(libipld.encode_dag_cbor({"op": 1, "t": kind}) + libipld.encode_dag_cbor(body))
 
 
 # --- What may befall any stream --------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ from db.tables import (
     Conversation,
     EffectiveTag,
     Identity,
+    LeftMention,
     Mention,
+    MentionEdit,
     MentionSource,
     Merge,
     Person,
@@ -35,6 +37,8 @@ _identities = table(Identity)
 _people = table(Person)
 _conversations = table(Conversation)
 _links = table(MentionSource)
+_left = table(LeftMention)
+_edits = table(MentionEdit)
 _merges = table(Merge)
 _replies = table(Reply)
 _tombstones = table(Tombstone)
@@ -78,7 +82,7 @@ def forget(
     topics.forget_texts(tx, [text for row in rows for text in (row.text, f"{row.title or ''} {row.text}")])
     themes.forget_hollow(tx)
     refresh_conversations(tx, {row.conversation_id for row in rows})
-    _forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
+    forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
     workspace.bump(tx)
     return len(ids)
 
@@ -101,7 +105,7 @@ def _bury(tx: Transaction, digests: Sequence[str], reason: str, now: datetime) -
     )
 
 
-def _forget_authors(tx: Transaction, identity_ids: Sequence[int]) -> None:
+def forget_authors(tx: Transaction, identity_ids: Sequence[int]) -> None:
     """Removes those identities of others that wrote nothing which is still here, and people without any identity."""
     for some in chunks(identity_ids):
         gone = (
@@ -254,17 +258,27 @@ def _note_answers(tx: Transaction, answers: Sequence[Any]) -> None:
 
 
 def to_check(
-    tx: Transaction, source_id: int, now: datetime, every: timedelta, limit: int, *, recent: timedelta, rest: timedelta
+    tx: Transaction,
+    source_id: int,
+    now: datetime,
+    every: timedelta,
+    limit: int,
+    *,
+    recent: timedelta,
+    rest: timedelta,
+    left: bool = False,
 ) -> list[Standing]:
     """Which of a source's mentions to ask about next: those shown or new after `every`, all others after `rest`.
 
     Shown are those whose conversation is not closed, new are those posted within `recent`; the newest come first.
+    `left`: of a source that was removed.
     """
+    found_by = _left if left else _links
     query = (
         select(_mentions.c.id, _mentions.c.external_id)
-        .join(_links, _links.c.mention_id == _mentions.c.id)
+        .join(found_by, found_by.c.mention_id == _mentions.c.id)
         .join(_conversations, _conversations.c.id == _mentions.c.conversation_id)
-        .where(_links.c.source_id == source_id)
+        .where(found_by.c.source_id == source_id)
         .where(
             or_(
                 (_mentions.c.checked_at <= now - every)
@@ -278,10 +292,41 @@ def to_check(
     return [Standing(row.id, row.external_id) for row in tx.connection.execute(query)]
 
 
-def still_stand(tx: Transaction, mention_ids: Sequence[int], now: datetime) -> None:
-    """Notes that these were at their source at `now`."""
+def asked_about(tx: Transaction, mention_ids: Sequence[int], now: datetime, *, stand: bool) -> None:
+    """Notes that their platform was asked about these at `now`, and whether it said that they `stand`."""
+    values = {"checked_at": now} | ({"confirmed_at": now} if stand else {})
     for some in chunks(sorted(mention_ids)):
-        tx.connection.execute(update(_mentions).where(_mentions.c.id.in_(some)).values(checked_at=now))
+        tx.connection.execute(update(_mentions).where(_mentions.c.id.in_(some)).values(values))
+
+
+def leave(tx: Transaction, source_id: int, mention_ids: Sequence[int]) -> None:
+    """Has those of these that no other source found be asked about by the way that this one was; it is going."""
+    other = select(_links.c.mention_id).where(_links.c.mention_id == _mentions.c.id, _links.c.source_id != source_id)
+    alone = select(_mentions.c.id).where(_mentions.c.id.in_(list(mention_ids)), ~other.exists())
+    found = [{"mention_id": id_, "source_id": source_id} for id_ in tx.connection.execute(alone).scalars()]
+    if found:
+        tx.connection.execute(insert(tx, _left).on_conflict_do_nothing(), found)
+
+
+def any_left(tx: Transaction, source_id: int) -> bool:
+    """Whether something that only this removed source found is still here."""
+    query = select(_left.c.mention_id).where(_left.c.source_id == source_id).limit(1)
+    return tx.connection.execute(query).first() is not None
+
+
+def not_confirmed_since(tx: Transaction, platform: str, moment: datetime, limit: int) -> list[int]:
+    """Mentions of a platform that it has neither given nor confirmed since; sample data has no platform."""
+    given = func.coalesce(_mentions.c.confirmed_at, _mentions.c.collected_at)
+    query = select(_mentions.c.id).where(
+        _mentions.c.platform == platform, given < moment, _mentions.c.sample.is_(False)
+    )
+    return list(tx.connection.execute(query.limit(limit)).scalars())
+
+
+def forget_edits(tx: Transaction, platform: str, before: datetime) -> None:
+    """Removes what mentions of a platform said before they were edited, where that was before a moment."""
+    of = select(_mentions.c.id).where(_mentions.c.id == _edits.c.mention_id, _mentions.c.platform == platform)
+    tx.connection.execute(delete(_edits).where(_edits.c.replaced_at < before, of.exists()))
 
 
 def of_source_alone(tx: Transaction, source_id: int, limit: int) -> list[int]:

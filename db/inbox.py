@@ -415,7 +415,7 @@ def sources(tx: Transaction) -> list[tuple[int, str]]:
     """Every source's id and label, by label."""
     query: Any = (
         select(_sources.c.id, _sources.c.label)
-        .where(_sources.c.state != "removing")
+        .where(_sources.c.state.not_in(("removing", "left")))
         .order_by(func.lower(_sources.c.label), _sources.c.id)
     )
     return [(row[0], row[1]) for row in tx.connection.execute(query)]

@@ -323,7 +323,7 @@ class _Page:
         self.tx.connection.execute(
             update(_mentions).where(_mentions.c.id == bindparam("b_id")),
             [
-                {"b_id": row.id, "engagement": dict(self.posts[id_].engagement), "checked_at": self.now}
+                {"b_id": row.id, "engagement": dict(self.posts[id_].engagement)} | _given(self.now)
                 for id_, row in sorted(known.items(), key=lambda item: int(item[1].id))
             ],
         )
@@ -547,6 +547,11 @@ def _indexed_at_once(tx: Transaction, first: int, last: int) -> Iterator[None]:
         (first, last),
     )
     run("DELETE FROM mention_search_paused")
+
+
+def _given(now: datetime) -> dict[str, datetime]:
+    """What changes when a platform gives a mention again."""
+    return {"checked_at": now, "confirmed_at": now}
 
 
 def _is_edit(post: NewMention, row: Any) -> bool:

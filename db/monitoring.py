@@ -54,7 +54,7 @@ def sources(tx: Transaction) -> list[SourceRow]:
         col(Source.last_success_at),
         col(Source.next_run_at),
         col(Source.posts_per_hour),
-    ).where(col(Source.state) != "removing", ~col(Source.sample))
+    ).where(col(Source.state).not_in(("removing", "left")), ~col(Source.sample))
     return [
         SourceRow(source_id or 0, platform, state, failures, last, next_at, busy)
         for source_id, platform, state, failures, last, next_at, busy in tx.connection.execute(query)

@@ -37,6 +37,7 @@ class IdentityRow:
     followers: int | None
     first_seen_at: datetime
     person_id: int
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ def identities(tx: Transaction, person_id: int) -> list[IdentityRow]:
     query = select(*_IDENTITY).where(col(Identity.person_id) == person_id)
     rows = tx.connection.execute(query.order_by(col(Identity.first_seen_at), col(Identity.id)))
     return [IdentityRow(*row) for row in rows]
+
+
+def by_author(tx: Transaction, platform: str, author_id: str) -> IdentityRow | None:
+    """An author by their platform's id, or None."""
+    query = select(*_IDENTITY).where(col(Identity.platform) == platform, col(Identity.external_id) == author_id)
+    row = tx.connection.execute(query).one_or_none()
+    return None if row is None else IdentityRow(*row)
 
 
 def said(tx: Transaction, person_id: int) -> Said:

@@ -351,7 +351,8 @@ def replies(
 
 def sources(tx: Transaction, after: int, limit: int) -> list[SourceRow]:
     columns = [col(getattr(Source, name)) for name in SourceRow.__slots__]
-    query = _select(*columns).where(col(Source.id) > after).order_by(col(Source.id)).limit(limit)
+    query = _select(*columns).where(col(Source.id) > after, col(Source.state) != "left")
+    query = query.order_by(col(Source.id)).limit(limit)
     return [SourceRow(*row) for row in tx.connection.execute(query)]
 
 

@@ -13,6 +13,10 @@ from db.engine import Transaction
 from db.sql import added, table
 from db.tables import Mention, MentionSource, PlatformAccount, Source, SourceRun
 
+LEFT = "left"
+"""The state of a source that was removed, kept as long as something is here that only it found: by its account and
+options its platform is asked whether that still stands."""
+
 KEPT_REJECTIONS = 20
 """Of one run; the rest is counted."""
 
@@ -127,8 +131,9 @@ def get(tx: Transaction, source_id: int) -> SourceRow | None:
 
 
 def all_(tx: Transaction) -> list[SourceRow]:
-    """Every source, oldest first."""
-    return [_source(row) for row in tx.connection.execute(select(_sources).order_by(_sources.c.id))]
+    """Every source, oldest first; those that were removed are none."""
+    query = select(_sources).where(_sources.c.state != LEFT).order_by(_sources.c.id)
+    return [_source(row) for row in tx.connection.execute(query)]
 
 
 def spending(tx: Transaction, platform: str, owner: str) -> list[SourceRow]:
@@ -153,6 +158,15 @@ def add(tx: Transaction, now: datetime, **values: Any) -> int:
 def change(tx: Transaction, source_id: int, **values: Any) -> None:
     """Sets columns."""
     tx.connection.execute(update(_sources).where(_sources.c.id == source_id).values(**values))
+
+
+def leave(tx: Transaction, source_id: int, recheck_at: datetime) -> None:
+    """Keeps of a source nothing but how to ask its platform."""
+    tx.connection.execute(delete(_runs).where(_runs.c.source_id == source_id))
+    change(
+        tx, source_id, state=LEFT, cursor={}, query="", next_run_at=None, lease_until=None, recheck_at=recheck_at,
+        fence=_sources.c.fence + 1,
+    )  # fmt: skip
 
 
 def remove(tx: Transaction, source_id: int) -> None:
@@ -190,7 +204,7 @@ def due_for_recheck(tx: Transaction, now: datetime, limit: int) -> list[int]:
     return list(tx.connection.execute(query.order_by(_sources.c.recheck_at).limit(limit)).scalars())
 
 
-RECHECKED = ("active", "paused")
+RECHECKED = ("active", "paused", LEFT)
 """A pause stops reading. What was read before may still be deleted where it was said, and must then go here as well."""
 
 

@@ -152,7 +152,7 @@ class Source(SQLModel, table=True):
     query: str = ""
     label: str
     state: str = "active"
-    """active, paused, removing."""
+    """active, paused, removing, left: removed, and kept to ask whether what it brought still stands."""
     cursor: dict[str, Any] = _json(dict)
     options: dict[str, Any] = _json(dict)
     poll_seconds: int = 300
@@ -484,7 +484,9 @@ class Mention(SQLModel, table=True):
     engagement: dict[str, int] = _json(dict)
     collected_at: datetime
     checked_at: datetime
-    """When it was last known to stand at its source."""
+    """When its platform was last asked about it."""
+    confirmed_at: datetime | None = None
+    """When its platform last gave it or said that it stands; None: not since it was collected."""
     ours: bool = False
     """Written by one of our own accounts; no mention in any count."""
     set_aside: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
@@ -500,6 +502,15 @@ class MentionSource(SQLModel, table=True):
     __table_args__ = (Index("ix_mention_sources_source", "source_id", "mention_id"),)
     mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
     source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE", primary_key=True)
+
+
+class LeftMention(SQLModel, table=True):
+    """A mention that no source finds any more, and the removed one by whose account its platform is asked about it."""
+
+    __tablename__ = "left_mentions"
+    __table_args__ = (Index("ix_left_mentions_source", "source_id", "mention_id"),)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", primary_key=True)
+    source_id: int = Field(foreign_key="sources.id", ondelete="CASCADE")
 
 
 class MentionEdit(SQLModel, table=True):
@@ -521,6 +532,27 @@ class Tombstone(SQLModel, table=True):
     reason: str
     """deleted at source, erased on request, retention."""
     at: datetime
+
+
+class Duty(SQLModel, table=True):
+    """When something that a platform asks of us was last done, and what kept it from being done since."""
+
+    __tablename__ = "duties"
+    platform: str = Field(primary_key=True)
+    duty: str = Field(primary_key=True)
+    """See dialogue/duties.py."""
+    met_at: datetime | None = None
+    failed_at: datetime | None = None
+    words: str = ""
+
+
+class Export(SQLModel, table=True):
+    """How much of a platform's content left in exports on a day (UTC): some platforms allow only so much."""
+
+    __tablename__ = "exports"
+    platform: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    count: int = 0
 
 
 # What it means --------------------------------------------------------------------------------------------------------

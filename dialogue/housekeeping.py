@@ -27,3 +27,4 @@ def tidy(ctx: Context) -> None:
     hooks.tidy(ctx)
     notes.tidy(ctx)
     privacy.forget_past_retention(ctx)
+    privacy.forget_not_refreshed(ctx)

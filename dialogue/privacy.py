@@ -11,7 +11,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from db import forgetting, sources, workspace
+from db import duties, forgetting, sources, workspace
 from db.forgetting import Standing
 from db.sources import AccountRow, SourceRow
 from dialogue import points
@@ -19,7 +19,7 @@ from dialogue.alone import alone
 from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, allowance_of, back_off, open_listener
 from dialogue.context import Context
 from listeners import registry
-from listeners.base import Deletes, ListeningError, Terminal, Transient
+from listeners.base import Deletes, ListeningError, Terminal, Transient, clean
 
 NEW = timedelta(days=7)
 LOOKS = 4
@@ -33,6 +33,9 @@ ASKED_A_RUN = 20
 FORGOTTEN_AT_ONCE = 500
 DELETED = forgetting.DELETED
 PAST_RETENTION = "past retention"
+NOT_REFRESHED = "not refreshed in time"
+RECHECK, RETENTION = "recheck", "retention"
+"""Duties, by the names that their last time is kept under."""
 
 log = logging.getLogger(__name__)
 
@@ -72,21 +75,25 @@ def recheck_beside(ctx: Context, source: SourceRow) -> int | None:
 def _asked(ctx: Context, source: SourceRow, account: AccountRow | None, **after: Any) -> int | None:
     """Asks a source that is held; `after` are columns of it that change at the end."""
     every = _every(source)
-    gone, wait = 0, every
+    gone, wait, trouble = 0, every, None
     try:
         if every is not None:
             gone, more = _ask(ctx, source, account, every)
             wait = timedelta(0) if more else every / LOOKS
+            trouble = ""
     except Transient as error:
         wait = timedelta(seconds=back_off(0) if error.retry_after is None else max(error.retry_after, 1.0))
+        trouble = f"{error} It is asked again by itself."
         log.info("What still stands at source %d (%s) is asked later: %s", source.id, source.platform, error)
     except ListeningError as error:
+        trouble = f"{error} {error.what_to_do}" if isinstance(error, Terminal) else str(error)
         log.warning("What still stands at source %d (%s) cannot be asked: %s", source.id, source.platform, error)
     except LostLease:
         return None
     except Exception:  # one listener's fault must not keep the others from being asked
+        trouble = "Asking failed in a way nobody foresaw; the worker's log says more."
         log.exception("What still stands at source %d (%s) could not be asked", source.id, source.platform)
-    _end(ctx, source, wait, after)
+    _end(ctx, source, wait, trouble, after)
     return gone
 
 
@@ -110,7 +117,9 @@ def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: tim
     rest = max(due, min(REST, DAY - look))
     for _ in range(ASKED_A_RUN):
         with ctx.database.reading() as tx:
-            batch = forgetting.to_check(tx, source.id, ctx.clock(), due, ASKED_AT_ONCE, recent=NEW, rest=rest)
+            batch = forgetting.to_check(
+                tx, source.id, ctx.clock(), due, ASKED_AT_ONCE, recent=NEW, rest=rest, left=source.state == sources.LEFT
+            )
         if not batch:
             return gone, False
         _spend(ctx, source, account)
@@ -136,20 +145,34 @@ def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[
     """Forgets what is gone. What the platform did not speak of counts as asked: it is asked again next time."""
     now = ctx.clock()
     missing = [one.id for one in batch if there.get(one.external_id) is False]
+    standing = [one.id for one in batch if there.get(one.external_id) is True]
+    untold = [one.id for one in batch if there.get(one.external_id) is None]
     with ctx.database.transaction() as tx:
         if not sources.holds(tx, source):
             raise LostLease
-        forgetting.still_stand(tx, [one.id for one in batch if one.id not in set(missing)], now)
+        forgetting.asked_about(tx, standing, now, stand=True)
+        forgetting.asked_about(tx, untold, now, stand=False)
         gone = forgetting.forget(tx, missing, now=now, reason=DELETED, digest=ctx.secrets.digest)
         sources.change(tx, source.id, lease_until=now + LEASE)
     return gone
 
 
-def _end(ctx: Context, source: SourceRow, wait: timedelta | None, after: dict[str, Any]) -> None:
-    values = after | {"recheck_at": None if wait is None else ctx.clock() + wait}
+def _end(
+    ctx: Context, source: SourceRow, wait: timedelta | None, trouble: str | None, after: dict[str, Any]
+) -> None:
+    """`trouble` is "" where everything that was due was asked about, None where nobody could be asked at all."""
+    now = ctx.clock()
+    values = after | {"recheck_at": None if wait is None else now + wait}
     with ctx.database.transaction() as tx:
-        if sources.holds(tx, source):
-            sources.change(tx, source.id, **values)
+        if not sources.holds(tx, source):
+            return
+        if trouble == "" and wait:
+            duties.met(tx, source.platform, RECHECK, now)
+        elif trouble:
+            duties.failed(tx, source.platform, RECHECK, now, clean(trouble)[:1_000])
+        sources.change(tx, source.id, **values)
+        if source.state == sources.LEFT and not forgetting.any_left(tx, source.id):
+            sources.remove(tx, source.id)
 
 
 def forget_past_retention(ctx: Context) -> int:
@@ -165,3 +188,24 @@ def forget_past_retention(ctx: Context) -> int:
             if not ids:
                 return gone
             gone += forgetting.forget(tx, ids, now=now, reason=PAST_RETENTION, digest=ctx.secrets.digest)
+
+
+def forget_not_refreshed(ctx: Context) -> int:
+    """Forgets what its platform has not given anew for as long as its terms let us keep it; returns how many went.
+
+    It leaves no tombstone: what the platform gives again may be kept again.
+    """
+    gone = 0
+    for platform, allows in registry.capabilities().items():
+        if allows.retain is None:
+            continue
+        before = ctx.clock() - allows.retain
+        while True:
+            with ctx.database.transaction() as tx:
+                ids = forgetting.not_confirmed_since(tx, platform, before, FORGOTTEN_AT_ONCE)
+                gone += forgetting.forget(tx, ids, now=ctx.clock(), reason=NOT_REFRESHED, digest=None)
+                forgetting.forget_edits(tx, platform, before)
+                if not ids:
+                    duties.met(tx, platform, RETENTION, ctx.clock())
+                    break
+    return gone

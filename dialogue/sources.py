@@ -629,7 +629,7 @@ def _change(
 
 def _found(tx: Transaction, source_id: int) -> SourceRow:
     row = rows.get(tx, source_id)
-    if row is None:
+    if row is None or row.state == rows.LEFT:
         raise Missing("This source is not there any more.")
     return row
 
@@ -830,7 +830,10 @@ def _account(ctx: Context, account_id: int | None) -> AccountRow | None:
 
 
 def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped."""
+    """Handler: removes a source, and what only it found where that was asked; goes on where it was stopped.
+
+    What stays is still asked about where its platform can be asked: the source is then kept for that, and for no more.
+    """
     source_id, with_mentions = int(payload["source_id"]), bool(payload["with_mentions"])
     with ctx.database.reading() as tx:
         source = rows.get(tx, source_id)
@@ -849,6 +852,8 @@ def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> 
     while True:
         with ctx.database.transaction() as tx:
             ids = rows.unlink(tx, source_id, REMOVED_AT_ONCE)
+            if source is not None and _is_asked_about(source):
+                forgetting.leave(tx, source_id, ids)
             with rollups.kept(tx, ids):
                 rows.cut_links(tx, source_id, ids)
         unlinked += len(ids)
@@ -856,6 +861,17 @@ def remove_source(ctx: Context, payload: dict[str, Any], progress: Progress) -> 
         if not ids:
             break
     with ctx.database.transaction() as tx:
-        rows.remove(tx, source_id)
+        if forgetting.any_left(tx, source_id):
+            rows.leave(tx, source_id, ctx.clock())
+        else:
+            rows.remove(tx, source_id)
         workspace.bump(tx)
     return {"removed": gone, "words": "The source is gone" + (f" with {gone:,} mentions." if gone else ".")}
+
+
+def _is_asked_about(source: SourceRow) -> bool:
+    """Whether its platform can be asked if what it brought still stands."""
+    try:
+        return registry.capability(source.platform).recheck_every is not None and not source.sample
+    except Terminal:
+        return False

@@ -1,0 +1,63 @@
+"""Erasing an author: their account is gone from its platform, or they asked for it. Everything of theirs goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db import forgetting, mentions, people, workspace
+from db.engine import Transaction
+from dialogue import audit
+from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
+from dialogue.text import as_id
+from listeners.base import clean
+
+ERASED = "erased on request"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What went with an author, or with all of a person's accounts."""
+
+    mentions: int
+    authors: int
+
+    @property
+    def words(self) -> str:
+        """For whoever asked for it."""
+        if not self.authors:
+            return "Nothing of theirs is here."
+        return f"{self.mentions:,} mention{'' if self.mentions == 1 else 's'} and all that was made of them are gone."
+
+
+def forget_author(ctx: Context, actor: Actor, platform: str, author_id: str) -> Erased:
+    """Forgets an author with all that they wrote: their account is gone, or they asked for it. Raises Missing."""
+    require(actor, Role.ADMIN)
+    with ctx.database.transaction() as tx:
+        found = people.by_author(tx, clean(platform)[:100], clean(author_id)[:1_000])
+        if found is None:
+            raise Missing("Nobody by this id has written here, or not any more.")
+        return _erase(ctx, tx, actor, [found])
+
+
+def forget_person(ctx: Context, actor: Actor, person_id: int) -> Erased:
+    """Forgets a person: every account of theirs that is known, with all that was written with it. Raises Missing."""
+    require(actor, Role.ADMIN)
+    with ctx.database.transaction() as tx:
+        if people.get(tx, as_id(person_id)) is None:
+            raise Missing("This person is not here any more.")
+        return _erase(ctx, tx, actor, people.identities(tx, person_id))
+
+
+def _erase(ctx: Context, tx: Transaction, actor: Actor, authors: Sequence[people.IdentityRow]) -> Erased:
+    """What they wrote leaves tombstones, so that a source which still finds it does not bring it back."""
+    if any(one.ours for one in authors):
+        raise DialogueError("This is an account of ours; what it wrote stays.")
+    gone = 0
+    for one in authors:
+        ids = mentions.written_by(tx, one.platform, [one.external_id])
+        gone += forgetting.forget(tx, ids, now=ctx.clock(), reason=ERASED, digest=ctx.secrets.digest)
+        forgetting.forget_authors(tx, [one.id])
+    audit.record(tx, ctx, actor, "erased", "author", "", authors=len(authors), mentions=gone)  # and not who it was
+    workspace.bump(tx)
+    return Erased(gone, len(authors))

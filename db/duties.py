@@ -108,7 +108,7 @@ def unwatched(tx: Transaction, platform: str) -> int:
 def exported(tx: Transaction, day: date) -> dict[str, int]:
     """How much of each platform's content left on a day."""
     query = select(_exports.c.platform, _exports.c.count).where(_exports.c.day == day)
-    return {platform: count for platform, count in tx.connection.execute(query)}
+    return {row[0]: row[1] for row in tx.connection.execute(query)}
 
 
 def take_export(tx: Transaction, platform: str, day: date, wanted: int, most: int) -> int:

@@ -130,6 +130,7 @@ class HookView:
     """A source's address, how it is read, and how it goes."""
 
     source_id: int
+    label: str
     path: str
     scheme: SchemeInfo
     old_until: datetime | None
@@ -429,6 +430,7 @@ def view(ctx: Context, actor: Actor, source_id: int, limit: int = 10) -> HookVie
     require(actor, Role.ADMIN)
     with ctx.database.reading() as tx:
         hook = _found(tx, source_id)
+        source = sources.get(tx, source_id)
         by_state = rows.counts(tx, source_id)
         last = rows.newest(tx, source_id, max(1, min(limit, 100)))
         body = rows.newest_body(tx, source_id)
@@ -436,6 +438,7 @@ def view(ctx: Context, actor: Actor, source_id: int, limit: int = 10) -> HookVie
     layout = _layout_or_none(hook.layout)
     return HookView(
         source_id=source_id,
+        label=source.label if source is not None else "",
         path=path_of(hook.token),
         scheme=_scheme_info(_scheme(hook.scheme)),
         old_until=old_until,

@@ -112,7 +112,8 @@ def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetim
             st.markdown(text.plain(one.words, 400))
             if one.what_to_do:
                 st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
-            st.caption(" · ".join(time_words(one, now)))
+            if arrival == "asked" or one.last_success_at is not None:
+                st.caption(" · ".join(time_words(one, now)))
             if admin and not one.sample:
                 show_source_actions(one, arrival)
         with right:
@@ -123,7 +124,7 @@ def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetim
             if any(one.sparkline):
                 chart = charts.spark(one.sparkline, look.accent())
                 st.altair_chart(chart, key=f"spark_{one.id}", alt="Mentions a day in the last fortnight")
-        if admin and arrival == "pushed" and state.opened("hook") == one.id:
+        if admin and arrival == "pushed" and state.opened("hook") == one.id and webhook.fresh() is None:
             webhook.show(one.id, now)
 
 
@@ -497,6 +498,8 @@ def main() -> None:
         if admin and upload.waiting():
             with st.container(border=True, key="importing"):
                 upload.show()
+        elif admin and webhook.fresh() is not None:
+            webhook.show(webhook.fresh(), now)  # at the top: its secret is shown this once
         elif admin and state.opened("adding"):
             show_adding(sources.platforms(ctx), load_accounts(scope, ctx, person))
         if not found and not state.opened("adding"):

@@ -44,6 +44,12 @@ def show_new() -> None:
             st.rerun()
 
 
+def fresh() -> int | None:
+    """The source whose new secret is shown now."""
+    made = state.shown_once("hook")
+    return None if made is None else made.source_id
+
+
 # One that is there ----------------------------------------------------------------------------------------------------
 
 
@@ -63,14 +69,16 @@ def show(source_id: int, now: datetime) -> None:
 def show_connection(view: hooks.HookView, now: datetime) -> None:
     """Where to send, with which secret, and commands that try it."""
     made = state.shown_once("hook")
-    fresh = made if made is not None and made.source_id == view.source_id else None
+    secret = made.secret if made is not None and made.source_id == view.source_id else ""
     address = context.address(view.path)
+    if secret:
+        st.markdown(f"**{text.plain(view.label, 100)}** {look.grey('connect it in a minute')}")
     st.markdown("**1. Enter this address in the tool**")
     st.code(address, language=None, wrap_lines=True)
     st.markdown(f"**2. Let it sign** {look.grey(view.scheme.label)}")
-    if fresh is not None:
+    if secret:
         st.caption(":material/key: The secret. Copy it now: it is not shown again.")
-        st.code(fresh.secret, language=None, wrap_lines=True)
+        st.code(secret, language=None, wrap_lines=True)
         st.button("I have copied it", key="hook_copied", on_click=state.forget_once, args=("hook",))
     else:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -84,8 +92,8 @@ def show_connection(view: hooks.HookView, now: datetime) -> None:
                 on_click=_rotate,
                 args=(view.source_id,),
             )
-    with st.expander("3. Try it from a terminal", icon=":material/terminal:", expanded=fresh is not None):
-        commands = hooks.example(view.scheme.name, address, fresh.secret if fresh is not None else "")
+    with st.expander("3. Try it from a terminal", icon=":material/terminal:", expanded=bool(secret)):
+        commands = hooks.example(view.scheme.name, address, secret)
         st.code(commands, language="sh", wrap_lines=True)
         st.caption("It answers 202, and the delivery stands below in a moment.")
 

@@ -59,6 +59,7 @@ def test_a_minute_gives_address_secret_and_commands_once(ctx: Context, open_page
     assert "waits for its first delivery" in shown(app)
     app.button(key="hook_copied").click().run()
     assert secret not in shown(app)
+    assert view.path in codes(app), "the rest stands on the source's own card now"
 
 
 def test_what_came_waits_for_a_look_and_is_read_after_it(ctx: Context, open_page: Opened) -> None:

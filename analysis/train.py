@@ -77,7 +77,7 @@ def train(encoder: str, options: argparse.Namespace) -> None:
 
     network = export.english_network(checkpoint) if english else export.multilingual_network(checkpoint, pieces)
     export.to_onnx(network, work / "float32.onnx")
-    export.to_int8(work / "float32.onnx", weights / "model.onnx")
+    export.to_int8(work / "float32.onnx", weights / "model.onnx", spare_wide=not english)
     if english:
         export.copy_english_tokenizer(weights)
     else:

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -65,27 +67,61 @@ def to_onnx(network: Network, path: Path) -> None:
 _LEFT_ALONE = ("/head/", "/look", "/words/", "/carry/")
 
 
-def to_int8(source: Path, target: Path, *, per_channel: bool = True, reduce_range: bool = True) -> None:
+def to_int8(source: Path, target: Path, *, spare_wide: bool = False, reduce_range: bool = True) -> None:
     """Writes the graph with its matrices as int8; activations are quantised as they come (dynamic quantisation).
 
     One scale per channel keeps the embedding closer to float32's. Seven bits instead of eight cost nothing measurable
     and keep processors without VNNI, whose 16-bit sums saturate, at the same answers as those with it.
     The head stays float32: it is 0.3 million of 22 million weights, and its output is what is shown. So do the map of
     the multilingual embedding, and word vectors that are packed already.
+
+    spare_wide: what goes into each layer's last matrix is not quantised. A few of those 1,536 numbers are far larger
+    than the others, and rounding them all by the largest costs the multilingual encoder 1.8 points of macro-F1 for a
+    third more speed. The matrix is stored in int8 all the same.
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    graph = onnx.load(str(prepared)).graph
-    head = [node.name for node in graph.node if any(part in node.name for part in _LEFT_ALONE)]
+    model = onnx.load(str(prepared))
+    left_alone = [node.name for node in model.graph.node if any(part in node.name for part in _LEFT_ALONE)]
+    if spare_wide:
+        wide = [node for node in model.graph.node if _WIDE.search(node.name)]
+        for node in wide:
+            _store_in_int8(model.graph, node)
+        onnx.save(model, str(prepared))
+        left_alone += [node.name for node in wide]
     quantize_dynamic(
         str(prepared),
         str(target),
         weight_type=QuantType.QInt8,
-        per_channel=per_channel,
+        per_channel=True,
         reduce_range=reduce_range,
-        nodes_to_exclude=head,
+        nodes_to_exclude=left_alone,
     )
     prepared.unlink()
+
+
+_WIDE = re.compile(r"layer\.\d+/output/dense/MatMul$")
+
+
+def _store_in_int8(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    """Stores the node's matrix as int8 with a scale for each column; ONNX Runtime unfolds it once, when it loads."""
+    name = node.input[1]
+    stored = next(one for one in graph.initializer if one.name == name)
+    matrix = onnx.numpy_helper.to_array(stored)
+    scale = (np.abs(matrix).max(0, keepdims=True) / 127).astype(np.float32)
+    graph.initializer.remove(stored)
+    graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(np.round(matrix / scale).astype(np.int8), f"{name}/int8"),
+            onnx.numpy_helper.from_array(scale, f"{name}/scale"),
+        ]
+    )
+    unfold = [
+        onnx.helper.make_node("Cast", [f"{name}/int8"], [f"{name}/cast"], f"{name}/Cast", to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Mul", [f"{name}/cast", f"{name}/scale"], [name], f"{name}/Mul"),
+    ]
+    for place, made in enumerate(unfold):
+        graph.node.insert(place, made)
 
 
 def copy_english_tokenizer(folder: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from db import sources, workspace
 from db.mentions import Stored
 from db.sources import SourceRow
-from dialogue import privacy, querying
+from dialogue import credentials, privacy, querying
 from dialogue.budgets import Allowance
 from dialogue.collecting import LostLease, Read, collect, store_page
 from dialogue.context import Context
@@ -203,11 +203,15 @@ class _Stream:
         }  # fmt: skip
 
     def _say_that_it_works(self) -> None:
-        """Open pages look again once what they show has changed."""
-        if self._failing:
-            self._failing = False
-            with self._ctx.database.transaction() as tx:
-                workspace.bump(tx)
+        """Once, after it had failed: the account is good again, and open pages look at what has changed."""
+        if not self._failing:
+            return
+        self._failing = False
+        with self._ctx.database.transaction() as tx:
+            workspace.bump(tx)
+            account = sources.account(tx, self._source.account_id) if self._source.account_id else None
+        if account is not None and account.refused_at is not None:
+            credentials.accepted(self._ctx, account)
 
     def _must_end(self) -> bool:
         """Asked several times a second; looks at the database every LOOK_EVERY seconds."""

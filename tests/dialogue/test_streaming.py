@@ -23,6 +23,8 @@ from dialogue import sources, streaming
 from dialogue.context import Actor, Context
 from dialogue.streaming import Running
 from listeners import streaming as wire
+from listeners.base import Page, Post
+from listeners.translation import as_typed
 from tests.conftest import Clock, RecordedTriggers
 from tests.dialogue.test_queue import World
 from tests.listeners.bluesky_fake import ANNA, OUR_HANDLE, PASSWORD, BlueskyServer
@@ -242,6 +244,28 @@ def test_a_wrong_password_waits_for_a_person(ctx: Context, network: BlueskyServe
     assert "app password" in row(ctx, source_id).last_error
 
 
+def test_an_account_that_was_refused_once_is_good_again(
+    ctx: Context, network: BlueskyServer, jetstream: JetstreamServer
+) -> None:
+    source_id = source_of(ctx, network, jetstream, last_error_kind="transient")
+    account_id = row(ctx, source_id).account_id or 0
+    with ctx.database.transaction() as tx:
+        rows.change_account(tx, account_id, refused_at=ctx.clock())
+    with Held(ctx, source_id):
+        until(lambda: look(ctx, "SELECT refused_at FROM platform_accounts") == [(None,)])
+    assert row(ctx, source_id).last_error_kind == ""
+
+
+def test_a_filter_beside_hashtags_leaves_out_what_is_not_stored(clock: Clock) -> None:
+    def said(name: str, text: str) -> Post:
+        return Post(platform="mastodon", external_id=name, text=text, posted_at=clock())
+
+    told = Page([said("1", "a copper kettle"), said("2", "a steel kettle")], {}, edits=[said("3", "gone")])
+    page = streaming._narrowed(told, as_typed("#kettle", "copper"))
+    assert ([post.external_id for post in page.posts], page.filtered) == (["1"], 1)
+    assert [post.external_id for post in page.edits] == ["3", "2"]
+
+
 def test_a_worker_holds_so_many_and_no_more(ctx: Context, network: BlueskyServer, jetstream: JetstreamServer) -> None:
     first, second = source_of(ctx, network, jetstream), source_of(ctx, network, jetstream)
     running = Running(ctx, most=1)
@@ -284,6 +308,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert look(any_ctx, "SELECT outcome FROM source_runs ORDER BY id") == [("crash",), ("ok",)]
 
 
+@pytest.mark.timeout(400)  # two workers start one after the other, on a machine that may be busy
 def test_real_workers_stream_take_over_and_drain(
     tmp_path: Path, sqlite_url: str, network: BlueskyServer, jetstream: JetstreamServer
 ) -> None:
@@ -293,7 +318,7 @@ def test_real_workers_stream_take_over_and_drain(
         source_id = source_of(ctx, network, jetstream)
         jetstream.happens(posts(0, 5))
         first = world.worker()
-        until(lambda: len(texts(ctx)) == 5)
+        until(lambda: len(texts(ctx)) == 5, 120)
         first.kill()
         first.wait()
         jetstream.happens(posts(5, 5))
@@ -301,7 +326,7 @@ def test_real_workers_stream_take_over_and_drain(
             rows.change(tx, source_id, lease_until=ctx.clock() - timedelta(seconds=1))
 
         second = world.worker()
-        until(lambda: len(texts(ctx)) == 10)
+        until(lambda: len(texts(ctx)) == 10, 120)
         assert len(set(texts(ctx))) == 10
         second.send_signal(signal.SIGTERM)
         assert second.wait(30) == 0

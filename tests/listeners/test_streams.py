@@ -265,6 +265,15 @@ def test_a_quiet_stream_still_tells_that_it_runs_and_ends_when_asked() -> None:
     assert store.cursor["time_us"] == event(1, "", "", "")["time_us"], "what is not meant moves the cursor, too"
 
 
+def test_before_it_is_saved_a_search_shows_what_a_stream_would_bring() -> None:
+    with BlueskyServer() as server:
+        expected = set(server.posts(2))
+        account = {"handle": OUR_HANDLE, "app_password": PASSWORD}
+        listener = bluesky.open(account, Options(server.url, allow_private_hosts=True, timeout=5))
+        pages = list(listener.fetch(Query("samtal", "stream"), {}))
+        assert {post.external_id for page in pages for post in page.posts} == expected
+
+
 def test_authors_are_looked_up_and_nobody_waits_for_them() -> None:
     with BlueskyServer() as server, JetstreamServer() as stream:
         server.anna("so that she is known")

@@ -175,7 +175,8 @@ def test_its_writer_changes_it_and_nobody_else(any_ctx: Context, colleague: Acto
     with any_ctx.database.reading() as tx:
         (before,) = tx.session.query(MentionEdit)
         assert before.text == "The hinge squeaks"
-        assert tx.session.get(Mention, one).tagged_at is None, "it is read anew"
+        (mention,) = tx.session.query(Mention)
+        assert (mention.id, mention.tagged_at) == (one, None), "it is read anew"
 
 
 def second(ctx: Context, role: Role) -> Actor:

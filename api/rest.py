@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from api.gate import READS, Door, Needs, error_body
 from api.site import Site, actor_in
-from dialogue import accuracy, records
+from dialogue import accuracy, erasing, records
 from dialogue.context import Actor, Context, DialogueError, Missing, NotAllowed, Stale
 
 MAX_BODY = 1024 * 1024
@@ -115,6 +115,13 @@ class ReplyDraft(_Input):
     )
 
 
+class Erasure(_Input):
+    """An author whose account is gone, or who asked for it."""
+
+    platform: str = Field(min_length=1, max_length=100, description="Such as `bluesky`.")
+    author_id: str = Field(min_length=1, max_length=1_000, description="The `external_id` of one of their handles.")
+
+
 class Nothing(_Input):
     """No parameters."""
 
@@ -179,6 +186,10 @@ def _draft(ctx: Context, actor: Actor, _: int, d: ReplyDraft) -> records.Reply:
     return records.draft(ctx, actor, d.conversation_id, d.text, d.mention_id, d.key)
 
 
+def _erase(ctx: Context, actor: Actor, _: int, e: Erasure) -> erasing.Erased:
+    return erasing.forget_author(ctx, actor, e.platform, e.author_id)
+
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "listMentions",
@@ -241,6 +252,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "Somebody who speaks to us, with their handles.",
         records.Person,
         lambda ctx, actor, id_, _: records.person(ctx, actor, id_),
+    ),
+    Operation(
+        "eraseAuthor",
+        "POST",
+        "/api/v1/erasures",
+        "Forgets an author with all that they wrote, for good. It is not collected again.",
+        erasing.Erased,
+        _erase,
+        body=Erasure,
+        role="admin",
     ),
     Operation(
         "listSources",
@@ -422,7 +443,7 @@ def _operation(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
         "parameters": _parameters(operation),
         "responses": {
             str(operation.status): {
-                "description": "Done." if operation.method == "GET" else "The draft.",
+                "description": "The draft." if operation.name == "draftReply" else "Done.",
                 "content": {"application/json": {"schema": schemas[operation.name]}},
             },
             **{

@@ -131,6 +131,9 @@ class EvidenceRow:
     conversation_id: int
     platform: str
     quote: str
+    url: str | None
+    author_name: str | None
+    author_handle: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,14 @@ def mentions(tx: Transaction, wanted: Wanted, after: int, limit: int) -> list[Me
     if not wanted.ours:
         query = query.where(~col(Mention.ours))
     return _mention_rows(tx, query)
+
+
+def mentions_of(tx: Transaction, ids: Sequence[int]) -> list[MentionRow]:
+    """Those of these mentions that are still here."""
+    found: list[MentionRow] = []
+    for some in chunks(ids):
+        found += _mention_rows(tx, _mentions().where(col(Mention.id).in_(some)))
+    return found
 
 
 def thread(tx: Transaction, conversation_id: int, limit: int) -> list[MentionRow]:
@@ -409,8 +420,12 @@ def _evidence(tx: Transaction, item_ids: Sequence[int]) -> dict[int, list[Eviden
             col(Mention.conversation_id),
             col(Mention.platform),
             col(FeedbackEvidence.quote),
+            col(Mention.url),
+            col(Identity.display_name),
+            col(Identity.handle),
         )
         .join(Mention, col(Mention.id) == col(FeedbackEvidence.mention_id))
+        .outerjoin(Identity, col(Identity.id) == col(Mention.identity_id))
         .where(col(FeedbackEvidence.item_id).in_(item_ids))
         .order_by(col(FeedbackEvidence.mention_id))
     )

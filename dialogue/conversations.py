@@ -57,6 +57,8 @@ class Item:
     """Of a note: where it was heard, and who wrote it down."""
     outdated: bool = False
     """It was edited after our answer, which may not fit it any more."""
+    attribution: str = ""
+    """What must stand by the text, with the link; plain and hostile. Empty where the platform asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ def _mention_item(
         sample=mention.sample,
         depth=depth,
         outdated=outdated,
+        attribution=platforms.attribution(mention.platform, _name(mention)),
     )
 
 

@@ -46,6 +46,8 @@ class Quote:
     platform_title: str
     at: datetime
     url: str | None
+    attribution: str = ""
+    """What must stand by the words, with the link, where their platform asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ def _card(found: rows.ItemRow, backing: list[rows.EvidenceRow]) -> ItemCard:
                 platforms.of(one.platform).title,
                 one.at,
                 one.url,
+                platforms.attribution(one.platform, one.author_name or one.handle),
             )
             for one in backing
         ),

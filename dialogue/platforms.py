@@ -28,6 +28,7 @@ class Platform:
     length: Callable[[str], int]
     find_lag: timedelta
     cross_person_matching: bool
+    attribution: str = ""
     opening: Callable[[Post], str] = lambda post: ""
     seen_by: Callable[[Post], str] = lambda post: "in public"
 
@@ -49,9 +50,16 @@ def of(name: str) -> Platform:
         length=allows.length,
         find_lag=allows.find_lag,
         cross_person_matching=allows.cross_person_matching,
+        attribution=allows.attribution,
         opening=allows.opening,
         seen_by=allows.seen_by,
     )
+
+
+def attribution(name: str, author: str | None) -> str:
+    """What must stand by a post, with the link to it, where its platform's terms say so; plain, hostile, else ""."""
+    platform = of(name)
+    return f"{author or 'Somebody'} on {platform.title}, {platform.attribution}" if platform.attribution else ""
 
 
 def trainable(among: Iterable[str] | None = None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from db import records as rows
 from db.records import Wanted
+from dialogue import platforms
 from dialogue import replies as outbox
 from dialogue.context import Actor, Context, Missing, Role, require
 from dialogue.feedback import STATES as FEEDBACK_STATES
@@ -82,6 +83,8 @@ class Mention:
     ours: bool
     sample: bool
     withheld: bool
+    attribution: str | None = None
+    """What must stand by the text, with its link, wherever it is shown; null where the platform asks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,8 @@ class Evidence:
     platform: str
     quote: str | None
     withheld: bool
+    url: str | None = None
+    attribution: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +339,11 @@ def _leaves(platform: str) -> bool:
 
 
 def _mention(row: rows.MentionRow) -> Mention:
-    free = row.ours or _leaves(row.platform)
+    return shaped(row, row.ours or _leaves(row.platform))
+
+
+def shaped(row: rows.MentionRow, free: bool) -> Mention:
+    """The mention as it may leave: with its platform's content where that is `free`."""
     return Mention(
         id=row.id,
         platform=row.platform,
@@ -358,7 +367,12 @@ def _mention(row: rows.MentionRow) -> Mention:
         ours=row.ours,
         sample=row.sample,
         withheld=not free,
+        attribution=_attribution(row.platform, row.author_name, row.author_handle) if free else None,
     )
+
+
+def _attribution(platform: str, name: str | None, handle: str | None) -> str | None:
+    return platforms.attribution(platform, name or handle) or None
 
 
 def _conversation(row: rows.ConversationRow) -> Conversation:
@@ -386,15 +400,19 @@ def _identity(row: rows.IdentityRow) -> Identity:
 
 
 def _feedback(row: rows.FeedbackRow) -> Feedback:
-    evidence = (
-        Evidence(
-            found.mention_id,
-            found.conversation_id,
-            found.platform,
-            found.quote if _leaves(found.platform) else None,
-            not _leaves(found.platform),
-        )
-        for found in row.evidence
-    )
+    evidence = map(_backing, row.evidence)
     values = {name: getattr(row, name) for name in Feedback.__slots__ if name != "evidence"}
     return Feedback(**values, evidence=tuple(evidence))
+
+
+def _backing(found: rows.EvidenceRow) -> Evidence:
+    free = _leaves(found.platform)
+    return Evidence(
+        found.mention_id,
+        found.conversation_id,
+        found.platform,
+        found.quote if free else None,
+        not free,
+        found.url if free else None,
+        _attribution(found.platform, found.author_name, found.author_handle) if free else None,
+    )

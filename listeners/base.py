@@ -257,11 +257,18 @@ class Capability:
     editable: bool = False
     deletable: bool = False
     credentials: tuple[CredentialField, ...] = ()
+    guide: tuple[str, ...] = ()
+    """How to get the credentials, step by step, in Markdown; shown where they are entered."""
     key_needed: bool = False
     """False: it listens without an account, even where `credentials` may be given for more."""
     limits: str = ""
     search_syntax: str = ""
     exportable: bool = True
+    """False: only ids may leave in an export, but for `exports_a_day`."""
+    exports_a_day: int = 0
+    """Of a platform that is not `exportable`: how many posts may leave a day all the same, as a file for a person."""
+    attribution: str = ""
+    """Where author and link must stand wherever a post is shown: the licence that says so; "" where none does."""
     trainable: bool = True
     cross_person_matching: bool = True
     polls: bool = True

@@ -124,8 +124,18 @@ CAPABILITY = Capability(
             required=False,
         ),
     ),
+    guide=(
+        "Sign in to [stackapps.com](https://stackapps.com) and choose *Apps*, *Register an application*. The OAuth "
+        "domain is your own.",
+        "On the application's page create an **API key** and copy it here. That is enough to read.",
+        "To answer, post about the application on Stack Apps and enter that post on the application's page: without "
+        "it Stack Exchange lets no application write.",
+        "Sign in to the site as the account that shall answer, grant the application the scopes *write_access* and "
+        "*no_expiry*, and copy the **access token** here.",
+    ),
     limits="300 requests a day for a network address, 10,000 with a free key; `backoff` between two of one kind.",
     search_syntax="words",
+    attribution="CC BY-SA",
     # What people write is theirs under CC BY-SA; a model trained on it names nobody.
     trainable=False,
     poll_every=timedelta(minutes=15),

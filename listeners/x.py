@@ -141,11 +141,22 @@ CAPABILITY = Capability(
         CredentialField("access_token", "Access token", required=False, help="Of the account that answers."),
         CredentialField("access_token_secret", "Access token secret", required=False, help="Of the same account."),
     ),
+    guide=(
+        "Sign in to [X's developer console](https://developer.x.com) as the account that shall answer, declare your "
+        "use, which binds, and buy credits: every post that is read is paid for.",
+        "Make an app. Under *Keys and tokens* generate the **bearer token** and copy it here. That is enough to "
+        "search.",
+        "To answer, set the app's user authentication to *Read and write* first: tokens made before keep the rights "
+        "they had.",
+        "Under *Keys and tokens* generate the **API key** with its secret and the **access token** with its secret, "
+        "and copy all four here.",
+    ),
     key_needed=True,
     limits="Each post that is read is paid for. 450 searches in 15 minutes; 100 answers in 15 minutes. The first look "
     f"reads {FIRST_PAGES * PAGE} posts at most.",
     search_syntax='Words, "phrases", OR, -word, #tag, @name, from:, to:, lang:, has:links, is:reply; 512 characters',
     exportable=False,
+    exports_a_day=50_000,  # as a file that a person takes, never through an interface for programs
     trainable=False,
     cross_person_matching=False,
     poll_every=timedelta(minutes=15),

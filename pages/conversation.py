@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 import streamlit as st
 
-from dialogue import conversations, feedback, inbox, people, replies
+from dialogue import conversations, erasing, feedback, inbox, people, replies
 from dialogue.context import Actor, Context, DialogueError, Missing, Role
 from pages.parts import aside, context, copies, look, note_form, notices, state, tags, text
 
@@ -207,6 +207,7 @@ def show_item(item: conversations.Item, now: datetime, reader: tzinfo, topics: l
         if item.title:
             st.markdown(f"**{text.plain(item.title, 300)}**")
         look.quote(item.text, key=f"{item.kind}_{item.id}")
+        look.attribution(item.attribution, item.url)
         if item.kind == "reply":
             show_reply_state(item, now)
         elif not item.ours:
@@ -557,6 +558,32 @@ def show_person(panel: conversations.PersonPanel, now: datetime, reader: tzinfo)
             st.caption(f"[{name}]({text.link_target(url)})" if url and text.link_target(url) else name)
         st.caption(person_words(panel, now, reader))
         show_memo(panel)
+        if panel.person_id is not None and panel.handles and context.may(Role.ADMIN):
+            st.button(
+                "Forget this person",
+                icon=":material/person_remove:",
+                type="tertiary",
+                key="erase",
+                on_click=state.open_up,
+                args=("erase", panel.person_id),
+            )
+
+
+@st.dialog("Forget this person", icon=":material/person_remove:", on_dismiss=lambda: state.close_up("erase"))
+def show_erase(panel: conversations.PersonPanel) -> None:
+    """Everything of theirs, for good; an administrator, after a look at what goes."""
+    known = ", ".join(f"{text.plain(name, 80)} on {text.plain(where, 40)}" for where, name, _ in panel.handles)
+    st.markdown(f"**{text.plain(panel.name, 80)}**: {known}")
+    st.markdown(
+        f"{text.counted(panel.mention_count, 'mention')} and all that was made of them go for good, from "
+        "conversations, charts and the feedback board, and are not collected again. What we answered stays where it was posted."
+    )
+    if st.button("Forget them", type="primary", icon=":material/delete_forever:", key="erase_go"):
+        with look.telling_errors():
+            gone = erasing.forget_person(context.ctx(), context.actor(), panel.person_id)
+            state.close_up("erase")
+            state.tell(gone.words)
+            st.rerun()
 
 
 def show_same(view: people.PersonView) -> None:
@@ -816,6 +843,8 @@ def main() -> None:
         carry = state.opened("carry")
         if carry is not None:
             show_carry(*carry, load_items(context.scope(person), context.ctx(), person))
+        elif state.opened("erase") is not None and state.opened("erase") == view.person.person_id:
+            show_erase(view.person)
         else:
             note_form.show_editing(view.items)
 

@@ -167,6 +167,7 @@ def show_quote(item: feedback.ItemCard, quote: feedback.Quote, now: datetime) ->
     """One voice, with the way to its conversation."""
     with st.container(border=True, key=f"quote-{item.id}-{quote.mention_id}", gap="xsmall"):
         look.quote(quote.text, limit=600, key=f"quote_{item.id}_{quote.mention_id}")
+        look.attribution(quote.attribution, quote.url)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(look.small(f"{quote.author_name} · {quote.platform_title} · {text.ago(quote.at, now)}"))
             st.button(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
+import pandas as pd
 import streamlit as st
 
-from dialogue import inbox, replies, themes
+from dialogue import exports, inbox, replies, themes
 from dialogue.context import Actor, Context, Role
 from dialogue.text import headed
-from pages.parts import aside, context, copies, look, note_form, notices, state, tags, text
+from pages.parts import aside, context, copies, export, look, note_form, notices, state, tags, text
 
 VIEW_WORDS = {
     "needs_answer": "Needs an answer",
@@ -442,6 +444,18 @@ def show_paging(page: inbox.InboxPage) -> None:
         if state.cursor():
             st.button("Newest", icon=":material/first_page:", key="newest", on_click=state.go_newest, type="tertiary")
             st.button("Newer", icon=":material/chevron_left:", key="newer", on_click=state.go_newer)
+        if page.cards and context.may(Role.PRODUCT):
+            st.download_button(
+                "CSV",
+                partial(_csv, context.ctx(), context.actor(), state.filters()),
+                "samtal-mentions.csv",
+                "text/csv",
+                icon=":material/download:",
+                type="tertiary",
+                key="mentions_csv",
+                help="What this list shows, the newest mention of each conversation",
+                on_click="ignore",
+            )
         if page.next:
             st.button(
                 "Older",
@@ -451,6 +465,10 @@ def show_paging(page: inbox.InboxPage) -> None:
                 on_click=state.go_older,
                 args=(page.next,),
             )
+
+
+def _csv(ctx: Context, person: Actor, filters: inbox.Filters) -> bytes:
+    return export.csv(pd.DataFrame(exports.take(ctx, person, filters).rows))
 
 
 @st.fragment(run_every=EVERY_SECONDS)

@@ -105,6 +105,13 @@ def quote(words: str, limit: int = 2_000, key: str | None = None) -> None:
     st.text(cleaned if whole else text.shorten(cleaned, limit))
 
 
+def attribution(words: str, url: str | None) -> None:
+    """By whom the words above are and under which licence, with the link to them; nothing where none is asked for."""
+    target = text.link_target(url or "")
+    if words:
+        st.caption(f"[{text.plain(words, 200)}]({target})" if target else text.plain(words, 200))
+
+
 def sample_banner(shown: bool) -> None:
     """Says that what is on this page was made up."""
     if shown:

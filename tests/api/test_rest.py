@@ -134,6 +134,33 @@ def test_where_a_platform_forbids_export_only_ids_leave(ctx: Context, platform: 
     assert (mention["external_id"], mention["sentiment"]) == ("p1", "negative")
 
 
+def test_an_author_is_erased(any_ctx: Context, reads: Program) -> None:
+    store(any_ctx, post("p1"), post("p2", "Again"), post("other", author_id="ann", author_handle="@ann"))
+    gone = reads.post("/erasures", {"platform": "forum", "author_id": "bjork"})
+    assert gone == {"mentions": 2, "authors": 1}
+    assert [one["external_id"] for one in reads.get("/mentions")["items"]] == ["other"]
+    assert reads.post("/erasures", {"platform": "forum", "author_id": "bjork"}, 404)["error"]["code"] == "not_found"
+
+
+def test_only_an_administrator_s_token_erases(ctx: Context) -> None:
+    responds, _ = invited(ctx, first_admin(ctx)[0], "bo", Role.RESPONDER)
+    store(ctx, post("p1"))
+    program(ctx, responds).post("/erasures", {"platform": "forum", "author_id": "bjork"}, 403)
+
+
+def test_what_must_be_attributed_says_how(ctx: Context) -> None:
+    ada, _ = first_admin(ctx)
+    reads = program(ctx, ada)
+    store(ctx, post("q1", "The hinge squeaks", platform="stackexchange", url="https://diy.example/q/1"))
+    store(ctx, post("p1", platform="bluesky", author_id="c"))
+    attributed, other = reads.get("/mentions")["items"]
+    assert attributed["attribution"] == "Björk on Stack Exchange, CC BY-SA"
+    assert other["attribution"] is None
+    feedback.add(ctx, ada, "A better hinge", "idea", attributed["id"], "The hinge squeaks")
+    (backing,) = reads.get("/feedback")["items"][0]["evidence"]
+    assert (backing["url"], backing["attribution"]) == ("https://diy.example/q/1", "Björk on Stack Exchange, CC BY-SA")
+
+
 def test_a_conversation_a_person_and_the_board(any_ctx: Context, ada: Actor, reads: Program) -> None:
     store(
         any_ctx,

@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[1]
 RECHECK = 60
 """Seconds between two looks whether posts still stand; hours where nobody chooses."""
 LOOK_EVERY = 0.25
+WARMING = 1
+"""Posts before those that are measured."""
 LATEST = 120.0
 """Seconds after the last post at which the waiting ends."""
 SKIPPED = 3
@@ -128,8 +130,9 @@ def measure(network: AtNetwork, folder: Path, wanted: argparse.Namespace, way: W
         run.posts.append(Post(author, f"{text} ({run.word} {number})"))
     with _worker(folder):
         source_id = _listen(run)
+        _warm_up(run, people[0])
         _post_and_watch(run, wanted.seconds)
-        stored = next(one.total for one in sources.list_(ctx, run.ada) if one.id == source_id)
+        stored = next(one.total for one in sources.list_(ctx, run.ada) if one.id == source_id) - WARMING
         answered = run.posts[: wanted.replies]
         once = _answer(run, answered)
         doomed = run.posts[-wanted.deleted :]
@@ -138,6 +141,7 @@ def measure(network: AtNetwork, folder: Path, wanted: argparse.Namespace, way: W
     waits = sorted(post.tagged - post.posted for post in run.posts if post.tagged is not None)
     network_waits = [post.searchable - post.posted for post in run.posts if post.searchable is not None]
     median = statistics.median(waits) if waits else float("inf")
+    shown = [post.shown - post.posted for post in run.posts if post.shown is not None]
     baseline = statistics.median(network_waits) if network_waits else float("nan")
     line = {
         "name": way.name,
@@ -151,6 +155,7 @@ def measure(network: AtNetwork, folder: Path, wanted: argparse.Namespace, way: W
         "stored": stored,
         "tagged": len(waits),
         "visible": sum(post.shown is not None for post in run.posts),
+        "shown": round(statistics.median(shown), 2) if shown else None,
         "p95": round(waits[int(len(waits) * 0.95)], 2) if waits else None,
         "replies": len(answered),
         "exactly_once": once,
@@ -235,6 +240,12 @@ def _listen(run: Run) -> int:
 
     _until(listens, 90, "the source was asked")
     return source_id
+
+
+def _warm_up(run: Run, somebody: Account) -> None:
+    """A worker that has just started loads its model with the first post: that one is not measured."""
+    somebody.posts(f"Hello {run.word}")
+    _until(lambda: any(card.sentiment is not None for card in _cards(run)), 300, "the first post was tagged")
 
 
 # Posts, and when they stand where -------------------------------------------------------------------------------------
@@ -346,7 +357,7 @@ def _delete(run: Run, posts: Sequence[Post]) -> list[float]:
         gone_after += [time.monotonic() - began] * len(left - shown)
         left &= shown
     kept = len(shown)
-    if kept != len(run.posts) - len(posts) + len(left):
+    if kept != WARMING + len(run.posts) - len(posts) + len(left):
         raise RuntimeError(f"{kept} conversations are left of {len(run.posts)}, of which {len(posts)} were deleted")
     return gone_after
 

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         default=None,
         description="Encrypts credentials. Default: made once and kept in DATA_DIR/secret.key; required on PostgreSQL.",
     )
+    old_secret_key: SecretStr | None = Field(
+        default=None,
+        description="The SECRET_KEY before this one, until `python -m dialogue.rotating` has said that it is done.",
+    )
     allow_private_hosts: bool = Field(
         default=False, description="Whether sources may point at this machine and private networks."
     )

@@ -27,6 +27,8 @@ class Configuration(Protocol):
     @property
     def secret_key(self) -> SecretStr | None: ...
     @property
+    def old_secret_key(self) -> SecretStr | None: ...
+    @property
     def allow_private_hosts(self) -> bool: ...
 
 
@@ -41,10 +43,10 @@ def context(configuration: Configuration, *, triggers: bool = True) -> Context:
     Raises StartError.
     """
     data_dir = _writable(configuration.data_dir)
-    key = configuration.secret_key.get_secret_value() if configuration.secret_key else None
+    key, old = _told(configuration.secret_key), _told(configuration.old_secret_key)
     try:
         database = Database(configuration.database)
-        box = secrets.open_box(key, data_dir, embedded=database.on_sqlite)
+        box = secrets.open_box(key, data_dir, embedded=database.on_sqlite, old_secret_key=old)
     except (DatabaseError, secrets.SecretsError) as error:
         raise StartError(str(error)) from error
     return Context(
@@ -54,6 +56,10 @@ def context(configuration: Configuration, *, triggers: bool = True) -> Context:
         triggers=_triggers(configuration, data_dir) if triggers else NoTriggers(),
         allow_private_hosts=configuration.allow_private_hosts,
     )
+
+
+def _told(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def prepare(ctx: Context) -> None:

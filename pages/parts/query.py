@@ -82,6 +82,9 @@ def show(info: sources.PlatformInfo, account_id: int | None) -> None:
         st.button(
             "Add it", icon=":material/add:", type="primary", key="add_go", on_click=_add, args=(typed, mode.label)
         )
+    if mode.query_label:
+        # Below the buttons: above them it would push a button away from under the pointer that clicks it.
+        show_explained(info, sources.explain(typed.platform, typed.words("query"), typed.mode, typed.options()))
     notices.wait_for("preview", done=show_found)
 
 
@@ -104,7 +107,6 @@ def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed
         st.text_input(
             "Only what matches (optional)", key=typed.key("only"), help=HELP, max_chars=500, placeholder=EXAMPLE
         )
-    show_explained(info, sources.explain(typed.platform, typed.words("query"), typed.mode, typed.options()))
 
 
 def show_explained(info: sources.PlatformInfo, explained: sources.Explained) -> None:

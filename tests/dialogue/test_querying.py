@@ -137,9 +137,9 @@ def test_what_was_stored_is_kept_up_with_when_it_no_longer_matches(
 def test_a_query_is_refused_before_anybody_is_asked(
     ctx: Context, colleague: Actor, forum: FakePlatform, query: str, position: int, words: str
 ) -> None:
-    for act in (lambda: _added(ctx, colleague, query), lambda: _preview(ctx, colleague, query)):
+    for act in (_added, _preview):
         with pytest.raises(SearchError, match=words) as caught:
-            act()
+            act(ctx, colleague, query)
         assert caught.value.position == position
     explained = sources.explain("forum", query, "search")
     assert words in explained.problem

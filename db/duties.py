@@ -30,16 +30,6 @@ class DutyRow:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept of a platform: how many mentions, when it was asked about the one that has waited longest, and the
-    oldest of its content that was not given anew since."""
-
-    mentions: int
-    asked_at: datetime | None
-    confirmed_at: datetime | None
-
-
 def met(tx: Transaction, platform: str, duty: str, now: datetime) -> None:
     """Notes that a duty was met."""
     _write(tx, platform, duty, met_at=now, failed_at=None, words="")
@@ -67,16 +57,10 @@ def all_(tx: Transaction) -> dict[tuple[str, str], DutyRow]:
 # What is kept ---------------------------------------------------------------------------------------------------------
 
 
-def kept(tx: Transaction) -> dict[str, Kept]:
-    """What is kept of each platform; sample data is of none."""
-    given = func.coalesce(_mentions.c.confirmed_at, _mentions.c.collected_at)
-    query = (
-        select(_mentions.c.platform, func.count(), func.min(_mentions.c.checked_at), func.min(given))
-        .where(_mentions.c.sample.is_(False))
-        .group_by(_mentions.c.platform)
-    )
-    # The oldest of two moments is text to SQLite: the column's type turns it into a moment again.
-    return {row[0]: Kept(*row[1:]) for row in tx.connection.execute(query)}
+def kept(tx: Transaction) -> set[str]:
+    """The platforms of which something is kept; sample data is of none."""
+    query = select(_mentions.c.platform).where(_mentions.c.sample.is_(False)).distinct()
+    return set(tx.connection.execute(query).scalars())
 
 
 def not_asked_since(tx: Transaction, platform: str, moment: datetime) -> int:

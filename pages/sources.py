@@ -10,7 +10,7 @@ import streamlit as st
 
 from dialogue import sources
 from dialogue.context import Actor, Context, Role
-from pages.parts import charts, context, look, notices, query, state, text, upload, webhook
+from pages.parts import charts, compliance, context, look, notices, query, state, text, upload, webhook
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
@@ -68,6 +68,9 @@ def show_top(overview: sources.Overview, admin: bool) -> None:
         look.heading("Sources", overview.words)
     if admin:
         with right, st.container(horizontal=True, horizontal_alignment="right"):
+            st.button(
+                "Compliance", icon=":material/gavel:", key="compliance_open", on_click=_toggle, args=("compliance",)
+            )
             st.button("Accounts", icon=":material/key:", key="accounts", on_click=_toggle, args=("accounts_list",))
             st.button(
                 "Add a source",
@@ -362,8 +365,16 @@ def account_words(one: sources.AccountView) -> str:
     return " · ".join(part for part in (one.label, one.handle or "", check) if part)
 
 
+def show_guide(info: sources.PlatformInfo, opened: bool) -> None:
+    """Where to click for each credential, one step after the other."""
+    if info.guide:
+        with st.expander("How to get these", icon=":material/help:", expanded=opened):
+            st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(info.guide, 1)))
+
+
 def show_account_form(info: sources.PlatformInfo, known: sources.AccountView | None = None) -> None:
     """Credentials, of a new account or of a `known` one: encrypted when saved, secrets never shown again."""
+    show_guide(info, opened=known is None)
     with st.form(f"account_{info.platform}" if known is None else f"account_again_{known.id}", border=True):
         kept = "" if known is None else " What is left empty stays as it is."
         st.caption(f":material/lock: Kept encrypted. A secret is never shown again.{kept}")
@@ -491,6 +502,8 @@ def main() -> None:
         if admin:
             notices.adopt("remove_source", "remove_source")
         notices.wait_for("remove_source", cancel=False)
+        if admin and state.opened("compliance"):
+            compliance.show(now)
         if admin and state.opened("accounts_list"):
             show_accounts(load_accounts(scope, ctx, person), sources.platforms(ctx))
         if admin:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from dialogue import erasing, housekeeping, privacy, requests, sources
+from dialogue import duties, erasing, housekeeping, privacy, requests, sources
 from dialogue.collecting import collect
 from dialogue.context import SYSTEM, Context, DialogueError, Missing, NotAllowed, Role
 from listeners.base import Page
@@ -217,3 +219,61 @@ def test_an_author_whom_the_platform_calls_gone_goes(
         tx.connection.exec_driver_sql(f"UPDATE sources SET next_run_at = '2020-01-01 00:00:00' WHERE id = {source_id}")
     collect(ctx, source_id)
     assert _left(ctx) == ["p1", "p3"]
+
+
+# How each duty stands -------------------------------------------------------------------------------------------------
+
+
+def _duty(ctx: Context, name: str, platform: str = "forum") -> duties.DutyView:
+    found = duties.compliance(ctx, SYSTEM).duties
+    (one,) = [one for one in found if (one.platform, one.duty) == (platform, name)]
+    return one
+
+
+def test_deletions_are_met_then_overdue_then_met_again(any_ctx: Context, forum: FakePlatform, clock: Clock) -> None:
+    source_id = _collected(any_ctx, forum)
+    assert _duty(any_ctx, duties.DELETIONS).state == "waiting"
+    clock.forward(hours=1)
+    privacy.recheck(any_ctx, source_id)
+    assert (_duty(any_ctx, duties.DELETIONS).state, _duty(any_ctx, duties.DELETIONS).met_at) == ("met", clock())
+    met_at = clock()
+    forum.refuses()
+    clock.forward(hours=25)
+    privacy.recheck(any_ctx, source_id)
+    ill = _duty(any_ctx, duties.DELETIONS)
+    assert (ill.state, ill.overdue, ill.met_at) == ("overdue", 3, met_at)
+    assert ill.what_to_do == "The forum refused the token (401). Enter a new token."
+    assert duties.compliance(any_ctx, SYSTEM).words == "1 duty is overdue."
+    forum.recovers()
+    clock.forward(hours=1)
+    privacy.recheck(any_ctx, source_id)
+    assert duties.compliance(any_ctx, SYSTEM).words == "Every duty is met."
+
+
+def test_what_nobody_asks_about_is_told(ctx: Context, forum: FakePlatform, clock: Clock) -> None:
+    store(ctx, post("p1"))
+    clock.forward(hours=25)
+    assert "Nobody asks about 1" in _duty(ctx, duties.DELETIONS).what_to_do
+
+
+def test_keeping_is_overdue_when_nobody_tidies(ctx: Context, strict: FakePlatform, clock: Clock) -> None:
+    _collected(ctx, strict)
+    clock.forward(days=31)
+    assert (_duty(ctx, duties.KEEPING).state, _duty(ctx, duties.KEEPING).overdue) == ("overdue", 3)
+    housekeeping.tidy(ctx)
+    assert _duty(ctx, duties.KEEPING).state == "met"
+
+
+def test_what_the_code_keeps_is_told_where_it_is_asked_for(ctx: Context, clock: Clock) -> None:
+    store(ctx, post("x1", platform="x"), post("f1", platform="feed"))
+    store(ctx, post("s1", platform="stackexchange"))
+    assert _duty(ctx, duties.EXPORTS, "x").words.endswith("50,000 are left today.")
+    assert _duty(ctx, duties.ATTRIBUTION, "stackexchange").state == "always"
+    assert _duty(ctx, duties.DELETIONS, "feed").state == "never"
+    assert "reddit" not in {one.platform for one in duties.compliance(ctx, SYSTEM).duties}
+
+
+def test_the_table_in_the_docs_is_that_of_the_capabilities() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "compliance.md").read_text()
+    (table,) = re.findall(r"<!-- duties -->\n(.*?)<!-- /duties -->", text, re.DOTALL)
+    assert table == duties.table(), "print it anew: python -m dialogue.duties"

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import streamlit as st
+
 from db import budgets, hours
 from db import sources as rows
 from db.tables import SourceHour
@@ -17,6 +19,7 @@ from tests.listeners.test_feeds import RSS, FeedServer
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
 from tests.worlds import look as look_up
+from tests.worlds import post, store
 
 ADA = Actor(1, "Ada", Role.ADMIN)
 
@@ -30,6 +33,23 @@ def adding(open_page: Opened, platform: str = "feed") -> object:
 def test_nothing_yet_says_what_to_do(ctx: Context, open_page: Opened) -> None:
     app = open_page("sources")
     assert "Connect the first source" in shown(app)
+
+
+def test_compliance_says_what_is_overdue_and_what_to_do(ctx: Context, open_page: Opened, clock: Clock) -> None:
+    store(ctx, post("x1", platform="x"), post("s1", platform="stackexchange"))
+    app = open_page("sources")
+    app.button(key="compliance_open").click().run()
+    assert "not due yet" in shown(app)
+    assert "50,000 are left today" in shown(app)
+    clock.forward(hours=25)
+    st.cache_data.clear()
+    app = app.run()
+    assert "2 duties are overdue." in shown(app)
+    assert "Nobody asks about 1" in shown(app)
+
+
+def test_compliance_is_for_administrators(ctx: Context, open_page: Opened) -> None:
+    assert "compliance_open" not in {one.key for one in open_page("sources", role=Role.APPROVER).button}
 
 
 def test_a_feed_is_added_in_four_steps(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
@@ -326,3 +346,13 @@ def test_an_account_that_is_refused_is_entered_again(
     assert (kept.label, kept.base_url, kept.dead_at) == ("Our Bluesky", "https://pds.example", None)
     assert source.next_run_at == ctx.clock(), "it goes on by itself"
     assert requests.get(ctx, triggers.served[-1]).kind == "account_test"
+
+
+def test_the_guide_stands_where_credentials_are_entered(ctx: Context, open_page: Opened) -> None:
+    app = adding(open_page, "mastodon")
+    next(one for one in app.selectbox if one.label == "Account").set_value(-1).run()
+    assert not app.exception
+    assert [one.label for one in app.expander] == ["How to get these"]
+    page = shown(app)
+    assert "1. Sign in to your **instance**" in page
+    assert "3. Open the new application" in page

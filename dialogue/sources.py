@@ -81,6 +81,8 @@ class PlatformInfo:
     polls: bool
     exportable: bool
     arrival: str = Arrival.ASKED.value
+    guide: tuple[str, ...] = ()
+    """How to get the credentials, step by step, in Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class SourceView:
     usual_24h: float | None = None
     every: timedelta | None = None
     quota: Quota | None = None
+    looks_back: bool = False
+    """Whether it can be asked to read what was posted before it was connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ def _info(one: Capability) -> PlatformInfo:
         polls=one.polls,
         exportable=one.exportable,
         arrival=one.arrival.value,
+        guide=one.guide,
     )
 
 
@@ -263,6 +268,7 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
                 usual_24h=itself.a_day,
                 every=None if row.interval_seconds is None else timedelta(seconds=row.interval_seconds),
                 quota=_quota(row, left),
+                looks_back=bool(capability and capability.looks_back and row.state in ("active", "paused")),
             )
         )
     return views

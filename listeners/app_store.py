@@ -112,6 +112,15 @@ CAPABILITY = Capability(
             "private_key", "Private key", help="The whole text of the .p8 file, which Apple lets you download once."
         ),
     ),
+    guide=(
+        "Sign in to [App Store Connect](https://appstoreconnect.apple.com) as an Account Holder or Admin. Open *Users "
+        "and Access*, *Integrations*, *App Store Connect API*.",
+        "Under *Team Keys* press *+*. Give the key a name and the role *Customer Support*, the smallest one that "
+        "reads and answers reviews.",
+        "Press *Download* beside the key. Apple lets you do that once.",
+        "Copy the **Issuer ID** from above the list, the **Key ID** from the list, and the whole text of the file "
+        "into **Private key**.",
+    ),
     limits=(
         "Public feeds: the latest 500 reviews of each country. App Store Connect: about 3,600 requests an hour per key."
     ),

@@ -282,6 +282,12 @@ class Capability:
     """How long after sending a post may still be missing from what `Answers.find` reads."""
     retain: timedelta | None = None
     """How long content may be kept without being refreshed, by the platform's terms; None where they name no time."""
+    looks_back: bool = False
+    """Whether its listener has the power `LooksBack`."""
+    back_at_most: timedelta | None = None
+    """How long ago the oldest post was made that its search still finds; None where it has no such end."""
+    listing_ends: int | None = None
+    """After about so many posts a listing ends, and nothing can be asked that lies below; None where it goes on."""
     duties: str = ""
     limited_by: Callable[[Query], str] = field(default=lambda query: "", compare=False)
     """Whose limits a query spends where those are not the account's: a host, where queries go to many servers."""
@@ -410,6 +416,14 @@ class AnswersAnew(Protocol):
 
         Raises Terminal where another stands: nobody here has seen what it would destroy.
         """
+
+
+@runtime_checkable
+class LooksBack(Protocol):
+    """The power to read what was posted before a source was connected."""
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """The cursor from which `fetch` reads everything since `moment` that the platform still gives. Asks nobody."""
 
 
 @runtime_checkable

@@ -154,6 +154,13 @@ CAPABILITY = Capability(
             "app_password", "App password", help="Bluesky: Settings, Privacy and security, App passwords. Not your own."
         ),
     ),
+    guide=(
+        "Sign in to [Bluesky](https://bsky.app/settings/app-passwords) as the account that shall answer, and open "
+        "*Settings*, *Privacy and security*, *App passwords*.",
+        "Press *Add App Password* and name it *Samtal*. Leave direct messages out: they are not read.",
+        "Copy the **app password** here. Bluesky shows it once. The **handle** is the account's name, such as "
+        "*acme.bsky.social*.",
+    ),
     key_needed=True,
     limits=(
         "3,000 requests in 5 minutes per network address; about 1,600 answers an hour; "

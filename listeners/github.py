@@ -136,6 +136,16 @@ CAPABILITY = Capability(
             required=False,
         ),
     ),
+    guide=(
+        "Sign in to [GitHub](https://github.com/settings/personal-access-tokens) as the account that shall answer. "
+        "Open *Settings*, *Developer settings*, *Personal access tokens*.",
+        "For your own repositories choose *Fine-grained tokens*, *Generate new token*: under *Resource owner* the "
+        "organisation, under *Repository access* the repositories, under *Permissions* Issues, Pull requests and "
+        "Discussions, each *Read and write*.",
+        "To answer in the repositories of others choose *Tokens (classic)* instead, with the scope *public_repo* and "
+        "no other.",
+        "Copy the **token** here. GitHub shows it once.",
+    ),
     limits="60 requests an hour without a token, 5,000 with one; searches 10 and 30 a minute.",
     search_syntax='words, "a phrase", OR, author:name; repo:owner/name or org:name before them',
     poll_every=timedelta(minutes=5),

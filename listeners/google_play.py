@@ -93,6 +93,15 @@ CAPABILITY = Capability(
             help="The whole text of the key file. Google Cloud: IAM, Service accounts, Keys, Add key, JSON.",
         ),
     ),
+    guide=(
+        "In the [Google Cloud console](https://console.cloud.google.com) choose or make a project. Under *APIs & "
+        "Services*, *Library*, enable **Google Play Android Developer API**.",
+        "Under *IAM & Admin*, *Service accounts*, press *Create service account*. It needs a name and no role.",
+        "Open it, then *Keys*, *Add key*, *Create new key*, *JSON*. A file is downloaded, once.",
+        "In the [Play Console](https://play.google.com/console), under *Users and permissions*, invite the service "
+        "account's address to your apps with *View app information* and *Reply to reviews*.",
+        "Copy the whole text of the file here. Google may need some hours until the invitation counts.",
+    ),
     key_needed=True,
     limits="The last seven days of reviews. For each app 200 requests an hour to read and 2,000 replies a day.",
     trainable=False,

@@ -82,6 +82,13 @@ CAPABILITY = Capability(
         CredentialField("imap_port", "IMAP port", secret=False, required=False, default="993"),
         CredentialField("smtp_port", "SMTP port", secret=False, required=False, default="465", help="Or 587."),
     ),
+    guide=(
+        "Choose a mailbox of its own, or a folder that a filter moves customers' mails to.",
+        "Where your provider has *app passwords* (Google, iCloud, Fastmail, Yahoo: under *Security*), make one for "
+        "Samtal; elsewhere take the mailbox's **password**.",
+        "Look up the **IMAP server** and the **SMTP server** in your provider's help or in your mail program's "
+        "settings. The ports are 993 and 465 nearly everywhere.",
+    ),
     key_needed=True,
     limits=f"The provider's own. Of each mail the first {MAX_MESSAGE // 1024 // 1024} MB are read.",
     trainable=False,

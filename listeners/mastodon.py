@@ -165,6 +165,11 @@ CAPABILITY = Capability(
             required=False,
         ),
     ),
+    guide=(
+        "Sign in to your **instance** in a browser and open *Preferences*, *Development*, *New application*.",
+        "Name it *Samtal*, choose the scopes *read* and *write:statuses*, leave the rest, and submit.",
+        "Open the new application and copy *Your access token* here.",
+    ),
     key_needed=True,
     limits="300 requests in 5 minutes per account, 300 answers in 3 hours, 30 deletions in 30 minutes.",
     search_syntax='words, "a phrase", -without, from:user, before:, after:, language:en, has:media, is:reply',

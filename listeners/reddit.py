@@ -49,7 +49,7 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
 
 PLATFORM = "reddit"
 SOURCE = "Reddit"
@@ -104,12 +104,24 @@ CAPABILITY = Capability(
             "refresh_token", "Refresh token", required=False, help="In place of user name and password, for a web app."
         ),
     ),
+    guide=(
+        "Ask Reddit to approve your use of its API, by the form that its help pages name under *Developer platform "
+        "and accessing Reddit data*. Commercial use needs a contract.",
+        "Signed in as the user that shall answer, open [Reddit's list of apps](https://www.reddit.com/prefs/apps) and "
+        "press *create another app*. Choose *script*, and any redirect address, such as *http://localhost*.",
+        "Copy the **client id** from below the app's name, and the **client secret**.",
+        "To answer and for the inbox, enter the **user name** without u/ and the **password**. The user must have "
+        "two-factor sign-in switched off. A web app uses a **refresh token** instead, with the scopes *identity read "
+        "history privatemessages submit*.",
+    ),
     key_needed=True,
     limits="100 requests a minute for each client. A listing ends after about 1,000 items.",
     search_syntax='Words, "phrases", AND, OR, NOT, title:, selftext:, author:, subreddit:, flair:, site:, self:yes',
     trainable=False,
     cross_person_matching=False,
     recheck_every=timedelta(hours=6),
+    looks_back=True,
+    listing_ends=1_000,
     duties="Whatever is deleted on Reddit must go here too, with its author's name. Reddit approves each use, and "
     "commercial use by contract. No training on what is read, and no finding out who stands behind a user name.",
 )
@@ -354,6 +366,10 @@ class RedditListener:
             )
 
         return walk(page_at, cursor, order=ByTime(overlap=OVERLAP))
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """Where a reading begins that goes back to `moment`."""
+        return since(moment)
 
     def _listing_of(self, query: Query) -> tuple[str, dict[str, str]]:
         """The path and parameters of the listing that a query means. Raises Terminal for one that means none."""

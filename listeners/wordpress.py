@@ -108,6 +108,12 @@ CAPABILITY = Capability(
             help="WordPress: Users, Profile, Application Passwords, at the bottom. Not the password you sign in with.",
         ),
     ),
+    guide=(
+        "Sign in to the site as the user that shall answer, who must be an Editor or an Administrator. The **user "
+        "name** is the one you type.",
+        "Open *Users*, *Profile*. At the bottom, under *Application Passwords*, type *Samtal* and press *Add*.",
+        "Copy the **application password** here. WordPress shows it once; its spaces do not matter.",
+    ),
     key_needed=True,
     limits="WordPress itself sets none; 100 comments a request.",
     search_syntax="one word; the rest of a query is looked at here",

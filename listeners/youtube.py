@@ -116,6 +116,20 @@ CAPABILITY = Capability(
             required=False,
         ),
     ),
+    guide=(
+        "In the [Google Cloud console](https://console.cloud.google.com) make a project. Under *APIs and services*, "
+        "*Library*, switch on **YouTube Data API v3**.",
+        "Under *Credentials* choose *Create credentials*, *API key*, and copy the **API key** here. That is enough to "
+        "listen.",
+        "To answer, describe the app under *OAuth consent screen* and publish it: while it is *in testing*, Google "
+        "ends every permission after seven days.",
+        "Under *Credentials* choose *Create credentials*, *OAuth client ID*, type *Web application*, with the "
+        "redirect address https://developers.google.com/oauthplayground. Copy **client id** and **client secret**.",
+        "Open the [OAuth playground](https://developers.google.com/oauthplayground), click the gear, tick *Use your "
+        "own OAuth credentials* and enter the two. Authorise the scope "
+        "https://www.googleapis.com/auth/youtube.force-ssl with the channel's account, exchange the code, and copy "
+        "the **refresh token**.",
+    ),
     key_needed=True,
     limits="10,000 units a day: 1 for a page of comments, 50 for an answer. They begin anew at midnight Pacific time.",
     exportable=False,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import streamlit as st
 
-from dialogue import sources
+from dialogue import backfill, sources
 from dialogue.context import Actor, Context, Role
 from pages.parts import charts, compliance, context, look, notices, query, state, text, upload, webhook
 
@@ -201,7 +201,16 @@ def show_source_actions(one: sources.SourceView, arrival: str) -> None:
                 on_click=_toggle,
                 args=("hook", one.id),
             )
-        elif arrival != "typed":
+        if asked and one.looks_back:
+            st.button(
+                "Read further back",
+                icon=":material/history:",
+                type="tertiary",
+                key=f"back_{one.id}",
+                on_click=state.open_up,
+                args=("back", one.id),
+            )
+        if arrival not in ("pushed", "typed"):
             st.button(
                 "Last runs",
                 icon=":material/list:",
@@ -272,6 +281,20 @@ def show_rename(one: sources.SourceView) -> None:
                 sources.rename(context.ctx(), context.actor(), one.id, label)
                 state.close_up("rename")
                 st.rerun()
+
+
+@st.dialog("Read further back", icon=":material/history:", on_dismiss=lambda: state.close_up("back"))
+def show_back(one: sources.SourceView, now: datetime) -> None:
+    """From which day on; the worker does the rest, beside the source's own reading."""
+    st.markdown(f"**{text.plain(one.label, 100)}**: what was posted before it was connected.")
+    day = st.date_input("Since", now.date() - timedelta(days=30), max_value=now.date(), key="back_since")
+    st.caption("It goes on by itself after a restart, and waits where the platform's limit is used up.")
+    if st.button("Read it", type="primary", icon=":material/history:", key="back_go"):
+        with look.telling_errors():
+            since = datetime.combine(day, time(), UTC)
+            state.set_request("backfill", backfill.request(context.ctx(), context.actor(), one.id, since))
+            state.close_up("back")
+            st.rerun()
 
 
 @st.dialog("Remove a source", icon=":material/delete:", on_dismiss=lambda: state.close_up("remove"))
@@ -501,6 +524,8 @@ def main() -> None:
         look.sample_banner(any(one.sample for one in found))
         if admin:
             notices.adopt("remove_source", "remove_source")
+            notices.adopt("backfill", "backfill")
+            notices.wait_for("backfill")
         notices.wait_for("remove_source", cancel=False)
         if admin and state.opened("compliance"):
             compliance.show(now)
@@ -529,7 +554,7 @@ def main() -> None:
 def show_dialogs(found: list[sources.SourceView], now: datetime) -> None:
     """At most one is open."""
     known = {one.id: one for one in found}
-    for what in ("runs", "rename", "remove"):
+    for what in ("runs", "rename", "back", "remove"):
         one = known.get(state.opened(what))
         if one is None:
             continue
@@ -537,6 +562,8 @@ def show_dialogs(found: list[sources.SourceView], now: datetime) -> None:
             show_runs(one, sources.runs(context.ctx(), context.actor(), one.id, 20), now)
         elif what == "rename":
             show_rename(one)
+        elif what == "back":
+            show_back(one, now)
         else:
             show_remove(one)
         return

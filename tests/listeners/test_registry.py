@@ -127,3 +127,13 @@ def test_defaults_stand_in_for_what_is_not_given() -> None:
 @pytest.mark.parametrize("platform", registry.names())
 def test_every_platform_parses_without_an_account(platform: str) -> None:
     assert registry.parser(platform, Options()).capability.platform == platform
+
+
+def test_whoever_needs_credentials_is_told_step_by_step_where_to_get_each() -> None:
+    for platform in registry.capabilities():
+        capability = registry.capability(platform)
+        steps = " ".join(capability.guide).casefold()
+        assert bool(capability.guide) == bool(capability.credentials), platform
+        for field in capability.credentials:
+            if field.secret:
+                assert field.label.casefold().split(" (")[0].split()[-1] in steps, f"{platform}: {field.label}"

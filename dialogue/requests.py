@@ -45,12 +45,21 @@ _HANDLERS: dict[str, str] = {
     "rebuild_rollups": "dialogue.understanding:rebuild_rollups",
     "sample": "dialogue.sample:load",
     "remove_sample": "dialogue.sample:remove",
+    "backfill": "dialogue.backfill:read",
     "search_themes": "dialogue.themes:search",
 }
 
 
 class Stopped(Exception):
     """The request was cancelled, or another worker has it: stop, and leave what is stored as it is."""
+
+
+class PutOff(Exception):
+    """Nothing can be done before `until`, for the reason in `words`: then it goes on by itself from `result`."""
+
+    def __init__(self, until: datetime, words: str, result: dict[str, Any]) -> None:
+        super().__init__(words)
+        self.until, self.words, self.result = until, words, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +163,32 @@ def _serve(ctx: Context, request_id: int) -> None:
     except Stopped:
         log.info("Request %d (%s) was cancelled or taken over", held.id, held.kind)
         return
+    except PutOff as later:
+        log.info("Request %d (%s) goes on at %s: %s", held.id, held.kind, later.until, later.words)
+        _put_off(ctx, held, later)
+        return
     with ctx.database.transaction() as tx:
         rows.write(tx, held, finished_at=ctx.clock(), lease_until=None, **outcome)
 
 
+def _put_off(ctx: Context, held: RequestRow, later: PutOff) -> None:
+    result = later.result | {PUT_OFF: held.result.get(PUT_OFF, 0) + 1}
+    words = clean(f"{later.words} It goes on by itself.")[:1_000]
+    with ctx.database.transaction() as tx:
+        rows.write(tx, held, lease_until=later.until, words=words, result=result)
+
+
+PUT_OFF = "put_off"
+"""In a result: how often it was put off; those takes cost no worker its life."""
+
+
 def _outcome(ctx: Context, held: RequestRow) -> dict[str, Any]:
     """The columns that say how it ended."""
-    if held.fence > TAKES:
+    if held.fence - held.result.get(PUT_OFF, 0) > TAKES:
         return _failed("Several workers stopped while they worked on this.", "Look into the worker's log.")
     try:
         result = _handler(held.kind)(ctx, held.payload, Progress(ctx, held))
-    except Stopped:
+    except (Stopped, PutOff):
         raise
     except Terminal as error:
         return _failed(str(error), error.what_to_do)

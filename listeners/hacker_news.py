@@ -31,7 +31,7 @@ from listeners.base import (
 )
 from listeners.http import Client
 from listeners.plain_text import from_html, one_line
-from listeners.walking import ByTime, Listing, Token, walk
+from listeners.walking import ByTime, Listing, Token, since, walk
 
 SEARCH = "https://hn.algolia.com"
 ITEMS = "https://hacker-news.firebaseio.com"
@@ -59,6 +59,7 @@ CAPABILITY = Capability(
     search_syntax='words, "a phrase", -without',
     poll_every=timedelta(minutes=2),
     recheck_every=timedelta(hours=12),
+    looks_back=True,
     duties="Dead and deleted items are taken down here too.",
 )
 
@@ -93,6 +94,10 @@ class HackerNews:
             )
         # The index takes in a post some seconds to minutes after it was made.
         return walk(lambda token: self._page_at(words, token), cursor, order=ByTime(overlap=timedelta(minutes=10)))
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """Where a reading begins that goes back to `moment`."""
+        return since(moment)
 
     def _page_at(self, words: str, token: Token) -> Listing:
         before, page = token or (None, 0)

@@ -107,6 +107,11 @@ class ByKey:
         return bool(self.key_of(post) <= mark["key"])
 
 
+def since(moment: datetime) -> Cursor:
+    """The cursor of a walk by time that has yet to come down to `moment`."""
+    return {"done_until": {"at": moment.isoformat(), "ids": []}}
+
+
 def onward(cursor: Cursor, mark: Mark | None, order: Order) -> Cursor:
     """The cursor of a finished walk, moved on to a mark of which a stream has told since."""
     return {**cursor, "done_until": order.newer(cursor.get("done_until"), mark)}

@@ -18,8 +18,8 @@ from tests.conftest import Clock, RecordedTriggers
 from tests.listeners.test_feeds import RSS, FeedServer
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
+from tests.worlds import add_source, post, store
 from tests.worlds import look as look_up
-from tests.worlds import post, store
 
 ADA = Actor(1, "Ada", Role.ADMIN)
 
@@ -46,6 +46,17 @@ def test_compliance_says_what_is_overdue_and_what_to_do(ctx: Context, open_page:
     app = app.run()
     assert "2 duties are overdue." in shown(app)
     assert "Nobody asks about 1" in shown(app)
+
+
+def test_a_source_is_asked_to_read_further_back(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    source_id = add_source(ctx, platform="hackernews", query="kettle", label="Kettles")
+    app = open_page("sources")
+    app.button(key=f"back_{source_id}").click().run()
+    app.button(key="back_go").click().run()
+    (asked,) = look_up(ctx, "SELECT kind, state FROM worker_requests")
+    assert asked == ("backfill", "waiting")
+    assert "Waiting for the worker" in shown(app)
+    assert "cancel_backfill" in {one.key for one in app.button}
 
 
 def test_compliance_is_for_administrators(ctx: Context, open_page: Opened) -> None:

@@ -37,6 +37,7 @@ from listeners.base import (
     Health,
     Listener,
     ListeningError,
+    LooksBack,
     OutcomeUnknown,
     Page,
     Post,
@@ -169,6 +170,7 @@ def check_powers_are_tested(rig: Rig, tests: type) -> None:
         "a power without its contract"
     )
     assert isinstance(rig.listener, Deletes) == issubclass(tests, DeletesContract), "a power without its contract"
+    assert isinstance(rig.listener, LooksBack) == rig.listener.capability.looks_back, "a power that is not told"
 
 
 def check_capability_is_complete(rig: Rig) -> None:

@@ -101,11 +101,9 @@ def always(allows: Capability) -> list[tuple[str, str]]:
     """The duties that the code itself keeps: each by its name, and in words."""
     found = []
     if not allows.exportable:
-        some = (
-            f"At most {allows.exports_a_day:,} posts a day leave as files, the rest"
-            if allows.exports_a_day
-            else "Posts"
-        )
+        some = "Posts leave"
+        if allows.exports_a_day:
+            some = f"At most {allows.exports_a_day:,} posts a day leave as files, the rest"
         found.append((EXPORTS, f"{some} as ids only; programs get ids only."))
     if not allows.trainable:
         found.append((TRAINING, "Nothing written there teaches a model or leaves for training."))

@@ -63,7 +63,7 @@ def load_accounts(scope: context.Scope, _ctx: Context, _person: Actor) -> list[s
 
 def show_top(overview: sources.Overview, admin: bool) -> None:
     """How all of them are, in a sentence; the way to add."""
-    left, right = st.columns([0.7, 0.3], vertical_alignment="center")
+    left, right = st.columns([0.55, 0.45], vertical_alignment="center")
     with left:
         look.heading("Sources", overview.words)
     if admin:

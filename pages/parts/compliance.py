@@ -35,16 +35,18 @@ def show(now: datetime) -> None:
         ill = {one.platform for one in found.duties if one.state == "overdue"}
         by_platform = sorted(found.duties, key=lambda one: (one.platform not in ill, one.platform_title.casefold()))
         for title, some in groupby(by_platform, key=lambda one: one.platform_title):
-            st.markdown(f"**{text.plain(title, 60)}**")
-            for one in some:
-                show_duty(one, now)
+            with st.container(gap="xxsmall"):
+                st.markdown(f"**{text.plain(title, 60)}**")
+                for one in some:
+                    show_duty(one, now)
 
 
 def show_duty(one: duties.DutyView, now: datetime) -> None:
-    """One duty in two lines: what it is, and how it stands."""
+    """One duty in a line: what it is, and how it stands; below it what to do."""
     colour, icon, word = STATES[one.state]
     told = f"{text.number(one.overdue)} overdue" if one.overdue else word
     when = f" · last met {text.when(one.met_at, now)}" if one.met_at else ""
-    st.markdown(f":{colour}[{icon}] {text.plain(one.duty)}: {text.plain(one.words, 300)}  \n{look.small(told + when)}")
+    words = f"{text.plain(one.duty)}: {text.plain(one.words, 300)}"
+    st.markdown(f":{colour}[{icon}] {words} {look.small(told + when)}")
     if one.what_to_do:
         st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 600)}**")

@@ -166,9 +166,9 @@ def show_layout(view: hooks.HookView) -> None:
 
 
 def part_words(one: hooks.PartView) -> str:
-    """Where it stands and what stood there."""
+    """What stood there, by which people know it, and where."""
     name = text.tidy(one.name) or "the item itself"
-    return text.shorten(f"{name}: {text.tidy(one.words)}" if one.words else name, 80)
+    return text.shorten(f"“{text.shorten(text.tidy(one.words), 40)}” in {name}" if one.words else name, 90)
 
 
 def show_tried(view: hooks.HookView, layout: dict) -> None:
@@ -205,13 +205,15 @@ def show_deliveries(view: hooks.HookView, now: datetime) -> None:
         st.button("Look again", icon=":material/refresh:", type="tertiary", key=f"hook_again_{view.source_id}")
     if view.refused_at is not None:
         st.markdown(
-            f":orange[:material/gpp_bad:] {look.grey(f'turned away {text.ago(view.refused_at, now)}')} "
+            f":orange[:material/gpp_bad:] {look.grey(f'turned away {text.when(view.refused_at, now)}:')} "
             + text.plain(view.refused, 500)
         )
     if not view.deliveries:
         st.caption("None yet. Send one with the commands above, or from the tool's own test button.")
     for one in view.deliveries:
         colour, icon = STATES.get(one.state, ("gray", ""))
-        st.markdown(f":{colour}[{icon}] {look.grey(text.ago(one.received_at, now))} {text.plain(one.words, 200)}")
+        st.markdown(
+            f":{colour}[{icon}] {look.grey(text.when(one.received_at, now) + ':')} {text.plain(one.words, 200)}"
+        )
         for rejection in one.rejections[:5]:
             st.caption(f"{text.plain(rejection['where'], 60)}: {text.plain(rejection['reason'], 300)}")

@@ -21,6 +21,7 @@ from importlib import metadata
 from typing import Protocol, cast
 
 from listeners.base import Capability, Listener, Options, Terminal
+from listeners.discreet import discreet
 
 GROUP = "samtal.listeners"
 
@@ -81,7 +82,7 @@ def broken() -> dict[str, str]:
 
 
 def open(platform: str, account: Mapping[str, str], options: Options) -> Listener:
-    """A listener with the account's credentials, by field name. Asks no network.
+    """A listener with the account's credentials, by field name, which stand in none of its errors. Asks no network.
 
     Raises Terminal for an unknown platform, an unknown field or a missing one.
     """
@@ -96,7 +97,8 @@ def open(platform: str, account: Mapping[str, str], options: Options) -> Listene
     if missing and (given or module.CAPABILITY.key_needed):
         raise Terminal(f"{module.CAPABILITY.title} needs {', '.join(missing)}.", "Enter it in the account.")
     defaults = {field.name: field.default for field in fields.values() if field.default}
-    return module.open({**defaults, **given} if given else {}, options)
+    whole = {**defaults, **given} if given else {}
+    return discreet(module.open(whole, options), module.CAPABILITY, whole)
 
 
 def parser(platform: str, options: Options) -> Listener:

@@ -67,7 +67,10 @@ def _source(tx: Transaction, source_id: int) -> SourceRow:
 
 
 def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Handler: reads back to `since`; {"pages", "posts", "new", "oldest"}. Goes on where another take of it stopped."""
+    """Handler: reads back to `since`; {"pages", "posts" (given, some twice), "new", "oldest"}.
+
+    Goes on where another take of it was stopped.
+    """
     since = datetime.fromisoformat(payload["since"])
     with ctx.database.reading() as tx:
         source = _source(tx, int(payload["source_id"]))
@@ -149,7 +152,8 @@ def _days(now: datetime, moment: str | None) -> int:
 
 def _so_far(kept: dict[str, Any]) -> str:
     back = f", back to {_day(kept['oldest'])}" if kept["oldest"] else ""
-    return f"{kept['pages']:,} pages, {kept['posts']:,} posts, {kept['new']:,} of them new{back}"
+    # Slices of time overlap by a post or two: what a page gives again is not told as another.
+    return f"{kept['pages']:,} pages, {kept['new']:,} new posts{back}"
 
 
 def _words(allows: Capability, kept: dict[str, Any], since: datetime) -> str:

@@ -157,9 +157,7 @@ def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[
     return gone
 
 
-def _end(
-    ctx: Context, source: SourceRow, wait: timedelta | None, trouble: str | None, after: dict[str, Any]
-) -> None:
+def _end(ctx: Context, source: SourceRow, wait: timedelta | None, trouble: str | None, after: dict[str, Any]) -> None:
     """`trouble` is "" where everything that was due was asked about, None where nobody could be asked at all."""
     now = ctx.clock()
     values = after | {"recheck_at": None if wait is None else now + wait}

@@ -576,7 +576,8 @@ def show_erase(panel: conversations.PersonPanel) -> None:
     st.markdown(f"**{text.plain(panel.name, 80)}**: {known}")
     st.markdown(
         f"{text.counted(panel.mention_count, 'mention')} and all that was made of them go for good, from "
-        "conversations, charts and the feedback board, and are not collected again. What we answered stays where it was posted."
+        "conversations, charts and the feedback board, and are not collected again. What we answered stays where it "
+        "was posted."
     )
     if st.button("Forget them", type="primary", icon=":material/delete_forever:", key="erase_go"):
         with look.telling_errors():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_it_waits_for_the_budget_and_goes_on(ctx: Context, news: HackerNewsServe
     assert (read < 30, _count(ctx), _done(ctx, request_id).result["new"]) == (True, 30, 30)
 
 
-def _values(row: budgets.BudgetRow) -> dict[str, object]:
+def _values(row: budgets.BudgetRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in budgets.BudgetRow.__slots__}
 
 
@@ -147,7 +148,7 @@ def test_the_live_reading_goes_on_beside_it(
 ) -> None:
     source_id = _source(ctx, news)
     request_id = _ask(ctx, source_id, 30)
-    outcomes = []
+    outcomes: list[str | None] = []
 
     def reads_live(name: str) -> None:
         if name == "backfill.after_page" and not outcomes:

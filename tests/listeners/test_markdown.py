@@ -20,7 +20,10 @@ from listeners.markdown import MAX_CODE_LINES, to_text
         ("> Have you tried descaling?\n\nYes, twice.", "Yes, twice."),
         ("> Have you tried descaling?", "Have you tried descaling?"),
         ("Call `List<String>` or `**kwargs` & more", "Call `List<String>` or `**kwargs` & more"),
-        ("<details><summary>Log</summary>\n\n```\nboom <b>\n> no quote\n```\n</details>", "Log\n\nboom <b>\n> no quote"),
+        (
+            "<details><summary>Log</summary>\n\n```\nboom <b>\n> no quote\n```\n</details>",
+            "Log\n\nboom <b>\n> no quote",
+        ),
         ("Look: ![Screenshot](https://example.com/x.png)\n<img width=\"5\" src=\"x\">", "Look: [image]\n[image]"),
         ("- [x] descaled\n- [ ] filter\n* lid", "- descaled\n- filter\n* lid"),
         ("| part | state |\n| --- | --- |\n| lid | loose |", "| part | state |\n\n| lid | loose |"),

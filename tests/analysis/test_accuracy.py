@@ -25,7 +25,7 @@ def test_sentiment_on_the_validation_tweets(analyser: Bundled, research_data: Pa
     recalls = [
         np.mean([one is label for one, right in zip(found, gold, strict=True) if right is label]) for label in Sentiment
     ]
-    assert np.mean(recalls) >= 0.71
+    assert np.mean(recalls) >= 0.725
     assert min(recalls) >= 0.60
 
 
@@ -35,7 +35,7 @@ def test_sentiment_in_the_languages_that_count_as_known(analyser: Bundled, resea
     by_language = cast(dict[str, float], mood_figures(research_data, analyser)["umsab_macro_f1"])
     known = {language: by_language[language] for language in KNOWN_LANGUAGES}
     assert min(known.values()) >= 55
-    assert np.mean(list(known.values())) >= 63
+    assert np.mean(list(known.values())) >= 66
 
 
 def test_intent_on_posts_that_were_held_out(analyser: Bundled, research_data: Path) -> None:
@@ -45,4 +45,4 @@ def test_intent_on_posts_that_were_held_out(analyser: Bundled, research_data: Pa
     texts, gold = labelled_twice(research_data, "held")
     found = np.asarray([INTENTS.index(tags.intent.label) for tags in analyser.tags(texts)])
     assert len(texts) == 300
-    assert macro_f1(found, [INTENTS.index(label) for label in gold], len(INTENTS)) >= 60
+    assert macro_f1(found, [INTENTS.index(label) for label in gold], len(INTENTS)) >= 68

@@ -167,7 +167,7 @@ CAPABILITY = Capability(
         "30 sign-ins in 5 minutes and 300 a day per account."
     ),
     search_syntax='words, "a phrase", #tag, from:handle, mentions:handle, domain:example.com, lang:en, since:, until:',
-    poll_every=timedelta(seconds=15),
+    poll_every=timedelta(seconds=5),
     recheck_every=timedelta(hours=6),
     find_lag=timedelta(minutes=1),
     duties="What its author deletes is deleted here too.",

@@ -162,7 +162,7 @@ def test_a_feed_that_stays_out_of_order_becomes_a_problem(
     assert world.source(sick).words == words
     page = open_page("sources")
     assert says(page, words)
-    assert says(page, "2 sources, 1 needs you.")
+    assert says(page, "1 of 2 listens.")
     world.the_rest_goes_on()
 
 

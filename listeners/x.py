@@ -156,7 +156,8 @@ CAPABILITY = Capability(
     f"reads {FIRST_PAGES * PAGE} posts at most.",
     search_syntax='Words, "phrases", OR, -word, #tag, @name, from:, to:, lang:, has:links, is:reply; 512 characters',
     exportable=False,
-    exports_a_day=50_000,  # as a file that a person takes, never through an interface for programs
+    # As a file that a person takes, never through an interface for programs. The figure is second-hand.
+    exports_a_day=50_000,
     trainable=False,
     cross_person_matching=False,
     poll_every=timedelta(minutes=15),

@@ -12,6 +12,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -24,7 +25,7 @@ from dialogue import audit, checking, collecting, requests, sources
 from dialogue.context import Actor, Context, DialogueError
 from dialogue.secrets import SecretBox
 from listeners import registry
-from listeners.base import ListeningError
+from listeners.base import ListeningError, Options
 from tests.listeners.fake_server import FakeServer, Reply, Request
 from tests.pages.conftest import Opened, _no_cache_survives, open_page, shown
 
@@ -113,6 +114,12 @@ TROUBLES = (
     Trouble("an answer of something else", _says(200)),
     Trouble("a web page", _says(200, plain=True)),
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail client waits for a greeting that no web server gives: half a second is enough to know."""
+    monkeypatch.setattr(collecting, "Options", partial(Options, timeout=0.5))
 
 
 @pytest.fixture

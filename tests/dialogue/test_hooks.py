@@ -284,4 +284,4 @@ def test_a_survey_that_stops_sending_has_gone_quiet(
         clock.forward(days=1)
     clock.forward(hours=2)
     assert source(any_ctx, colleague).health == "quiet"
-    assert "Nothing came in the last 3 hours" in source(any_ctx, colleague).words
+    assert "Nothing came in the last 24 hours" in source(any_ctx, colleague).words

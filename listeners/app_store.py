@@ -7,7 +7,6 @@ response that it is told is ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -47,7 +46,9 @@ from listeners.base import (
 )
 from listeners.http import Answer, Client, refused
 from listeners.plain_text import from_html, one_line
+from listeners.untrusted import as_dict, iso_moment
 from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.wording import wording_id, words
 
 PLATFORM = "appstore"
 TITLE = "App Store"
@@ -213,10 +214,6 @@ def _read(document: object) -> list[Post | Rejected]:
     )
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
@@ -227,7 +224,7 @@ def _listed(value: object) -> list[Any]:
 
 
 def _label(holder: Mapping[str, Any], name: str) -> str | None:
-    label = _dict(holder.get(name)).get("label")
+    label = as_dict(holder.get(name)).get("label")
     return label if isinstance(label, str) else None
 
 
@@ -280,14 +277,14 @@ def _feed_post(entry: object, made: str | None) -> Post:
 def _store_page(entry: Mapping[str, Any]) -> str | None:
     """The app's reviews in that country's store: a single review has no page of its own."""
     for link in _listed(entry.get("link")):
-        found = _APP_IN_FEED.search(_text(_dict(_dict(link).get("attributes")).get("href"))[:500])
+        found = _APP_IN_FEED.search(_text(as_dict(as_dict(link).get("attributes")).get("href"))[:500])
         if found:
             return f"{SITE}/{found[1]}/app/id{found[2]}?see-all=reviews"
     return None
 
 
 def _feed_author(entry: Mapping[str, Any], number: str) -> Author | None:
-    author = _dict(entry.get("author"))
+    author = as_dict(entry.get("author"))
     uri = re.search(r"/id([0-9]{1,20})$", (_label(author, "uri") or "")[:500], re.ASCII)
     name = one_line(_label(author, "name") or "", 200)
     if not (uri or name):
@@ -296,11 +293,11 @@ def _feed_author(entry: Mapping[str, Any], number: str) -> Author | None:
 
 
 def _feed_text(entry: Mapping[str, Any]) -> str:
-    content = _dict(entry.get("content"))
+    content = as_dict(entry.get("content"))
     text = content.get("label")
     if not isinstance(text, str):
         raise ValueError("has no text")
-    return from_html(text) if _dict(content.get("attributes")).get("type") == "html" else text
+    return from_html(text) if as_dict(content.get("attributes")).get("type") == "html" else text
 
 
 def _votes(entry: Mapping[str, Any]) -> dict[str, int]:
@@ -323,23 +320,22 @@ def _rating(stars: object) -> float:
 def _moment(said: object) -> datetime:
     if not isinstance(said, str):
         raise ValueError("has no date")
-    try:
-        found = datetime.fromisoformat(said)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{said[:40]!r} is no date") from error
+    found = iso_moment(said)
+    if found is None:
+        raise ValueError(f"{said[:40]!r} is no date")
+    return found
 
 
 def _of_connect(document: dict[str, Any]) -> list[Post | Rejected]:
     """Reviews, each followed by the developer's response where the answer includes it."""
-    included = {_text(one.get("id")): one for one in map(_dict, _listed(document.get("included")))}
-    app = _APP_IN_CONNECT.search(_text(_dict(document.get("links")).get("self"))[:500])
+    included = {_text(one.get("id")): one for one in map(as_dict, _listed(document.get("included")))}
+    app = _APP_IN_CONNECT.search(_text(as_dict(document.get("links")).get("self"))[:500])
     page = f"{SITE}/app/id{app[1]}?see-all=reviews" if app else None
     found: list[Post | Rejected] = []
     for n, one in enumerate(_listed(document["data"]), 1):
         review = _or_why_not(f"review {n}", _connect_post, one, page)
         found.append(review)
-        named = _dict(_dict(_dict(_dict(one).get("relationships")).get("response")).get("data")).get("id")
+        named = as_dict(as_dict(as_dict(as_dict(one).get("relationships")).get("response")).get("data")).get("id")
         response = included.get(_text(named))
         if isinstance(review, Post) and named and response is not None:
             found.append(_or_why_not(f"response to review {n}", _response_post, response, review))
@@ -371,7 +367,7 @@ def _response_post(response: object, review: Post) -> Post:
         raise ValueError("has no text")
     return Post(
         platform=PLATFORM,
-        external_id=_response_id(review.external_id, said["responseBody"]),
+        external_id=wording_id(review.external_id, "response", said["responseBody"]),
         url=review.url,
         author=DEVELOPER,
         text=said["responseBody"],
@@ -384,21 +380,10 @@ def _response_post(response: object, review: Post) -> Post:
 
 def _resource(one: object, kind: str) -> tuple[str, dict[str, Any]]:
     """Id and attributes. Raises ValueError."""
-    number = _dict(one).get("id")
-    if _dict(one).get("type") != kind or not isinstance(number, str) or not _ID.fullmatch(number):
+    number = as_dict(one).get("id")
+    if as_dict(one).get("type") != kind or not isinstance(number, str) or not _ID.fullmatch(number):
         raise ValueError(f"is none of the {kind}")
-    return number, _dict(_dict(one).get("attributes"))
-
-
-def _response_id(review: str, text: str) -> str:
-    """An id for one wording: a response that is replaced keeps Apple's id, but what was said first was said."""
-    digest = hashlib.sha256(" ".join(_words(text)).encode("utf-8", "replace")).hexdigest()
-    return f"{review}:response:{digest[:16]}"
-
-
-def _words(text: str) -> list[str]:
-    """A text as far as the store keeps it: white space is its own."""
-    return clean(text).split()
+    return number, as_dict(as_dict(one).get("attributes"))
 
 
 # --- The listener --------------------------------------------------------------------------------------------------
@@ -424,8 +409,8 @@ class AppStore:
         if self._signer is None:
             self._feed_page("us", "361309726", 1)  # an app of Apple's own
             return Health(True, "The public feeds answer. To answer reviews, add an App Store Connect key.")
-        apps = _listed(_dict(self._ask("/v1/apps", {"limit": 200, "fields[apps]": "name"}).json()).get("data"))
-        names = [_dict(_dict(app).get("attributes")).get("name") for app in apps]
+        apps = _listed(as_dict(self._ask("/v1/apps", {"limit": 200, "fields[apps]": "name"}).json()).get("data"))
+        names = [as_dict(as_dict(app).get("attributes")).get("name") for app in apps]
         known = ", ".join(one_line(name, 60) for name in names[:5] if isinstance(name, str))
         words = f"App Store Connect accepts the key and shows {len(apps)} apps" + (f": {known}" if known else "")
         return Health(True, words + ("." if len(names) <= 5 else " and more."), DEVELOPER)
@@ -489,7 +474,7 @@ class AppStore:
                 f"The App Store has no reviews of app {app} for the country {country!r} ({answer.status}).",
                 "Check the app's number and the country's code: Great Britain's is gb.",
             )
-        feed = _dict(answer.json()).get("feed")
+        feed = as_dict(answer.json()).get("feed")
         if not isinstance(feed, dict):
             raise Transient("The App Store sent an answer without a feed in it.")
         return feed
@@ -505,7 +490,7 @@ class AppStore:
         if not isinstance(document, dict) or not isinstance(document.get("data"), list):
             raise Transient("App Store Connect sent an answer without reviews in it.")
         # Only the token is taken from the address of the next page: our key goes to Apple and nowhere else.
-        below = re.search(r"[?&]cursor=([^&#]{1,2000})", _text(_dict(document.get("links")).get("next")))
+        below = re.search(r"[?&]cursor=([^&#]{1,2000})", _text(as_dict(document.get("links")).get("next")))
         return _listing(_of_connect(document), unquote(below[1]) if below else None, self._budget)
 
     # -- what was deleted
@@ -557,10 +542,10 @@ class AppStore:
         text, review = _checked(text), self._review(post)
         standing = self._standing(review)
         if standing is not None:
-            said = _words(standing["responseBody"])
-            if said == _words(text):
+            said = words(standing["responseBody"])
+            if said == words(text):
                 return _sent(post, standing)
-            if said not in [_words(one) for one in ours]:
+            if said not in [words(one) for one in ours]:
                 raise Terminal(
                     "A response that was not given from here stands under this review, and a second one would take "
                     "its place.",
@@ -581,7 +566,7 @@ class AppStore:
         standing = self._standing(self._review(post))
         if standing is None:
             return Absent()
-        if _words(standing["responseBody"]) == _words(text):
+        if words(standing["responseBody"]) == words(text):
             return _sent(post, standing)
         try:
             if _moment(standing.get("lastModifiedDate")) < since - CLOCKS_DIFFER:
@@ -605,7 +590,7 @@ class AppStore:
             raise Transient("App Store Connect sent something other than a response.")
         if document["data"] is None:
             return None
-        said = _dict(_dict(document["data"]).get("attributes"))
+        said = as_dict(as_dict(document["data"]).get("attributes"))
         if not isinstance(said.get("responseBody"), str):
             raise Transient("App Store Connect sent a response without its text.")
         return said
@@ -681,8 +666,8 @@ def _listing(found: Sequence[Post | Rejected], next_token: Token, budget: Budget
 
 def _last_page(feed: Mapping[str, Any], number: int, entries: int) -> int:
     """As the feed's own links say, else as a full page says."""
-    for link in map(_dict, _listed(feed.get("link"))):
-        said = _dict(link.get("attributes"))
+    for link in map(as_dict, _listed(feed.get("link"))):
+        said = as_dict(link.get("attributes"))
         found = re.search(r"/page=([0-9]{1,3})/", _text(said.get("href"))[:500], re.ASCII)
         if said.get("rel") == "last" and found:
             return min(int(found[1]), FEED_PAGES)
@@ -707,7 +692,7 @@ def _checked(text: str) -> str:
 
 def _taken(document: object) -> dict[str, Any]:
     """What App Store Connect says of the response that it took. Raises OutcomeUnknown."""
-    said = _dict(_dict(_dict(document).get("data")).get("attributes"))
+    said = as_dict(as_dict(as_dict(document).get("data")).get("attributes"))
     if not isinstance(said.get("responseBody"), str):
         raise OutcomeUnknown("App Store Connect took the response, but did not show it.")
     return said
@@ -718,4 +703,4 @@ def _sent(post: Post, response: Mapping[str, Any]) -> Sent:
         sent_at = _moment(response.get("lastModifiedDate"))
     except ValueError:
         sent_at = datetime.now(UTC)
-    return Sent(_response_id(post.external_id, response["responseBody"]), post.url, sent_at)
+    return Sent(wording_id(post.external_id, "response", response["responseBody"]), post.url, sent_at)

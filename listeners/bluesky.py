@@ -51,6 +51,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -62,7 +63,8 @@ from listeners.base import (
 from listeners.matching import matches
 from listeners.query import And, Node, Not, Or, QueryError, parse
 from listeners.query import Author as Wrote
-from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.untrusted import as_dict, as_list, is_count, iso_moment
+from listeners.walking import ByTime, Listing, StaleToken, Token, behind, in_slices, since, sliced, walk
 
 PLATFORM = "bluesky"
 TITLE = "Bluesky"
@@ -126,12 +128,14 @@ CAPABILITY = Capability(
             query_label="Words to search for",
             help='Such as acme "acme bank" -#ad. Found in the text alone, not in pictures or links.',
             syntax=_SYNTAX,
+            reach=Reach("Bluesky gives everything that its search still finds."),
         ),
         Mode(
             name="notifications",
             label="Said to our account",
             query_label="",
             help="Mentions of the account, replies to it and quotes of it.",
+            reach=Reach("Bluesky gives the account's notifications for as long as it keeps them."),
         ),
         Mode(
             name="stream",
@@ -213,28 +217,9 @@ def _place(uri: object) -> _Place | None:
     return _Place(match["repo"], match["collection"], match["rkey"]) if match else None
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _moment(value: object) -> datetime | None:
-    """An ISO 8601 time in UTC; one without a zone is taken as UTC, as Bluesky's own index does."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # the year 1 east of Greenwich is before all time
-        return None
-
-
 def _read(answer: object) -> list[Post | Rejected]:
     """Posts out of one decoded answer, each once. Raises Terminal where it is none that Bluesky gives."""
-    body = _dict(answer)
+    body = as_dict(answer)
     if isinstance(body.get("posts"), list):
         items = [(f"posts[{n}]", item) for n, item in enumerate(body["posts"])]
     elif isinstance(body.get("notifications"), list):
@@ -251,7 +236,7 @@ def _read(answer: object) -> list[Post | Rejected]:
 
 def _is_said_to_us(item: object) -> bool:
     """False for the notifications that carry no words, such as a like. A malformed one is left to be rejected."""
-    reason = _dict(item).get("reason")
+    reason = as_dict(item).get("reason")
     return not isinstance(reason, str) or reason in _SAID_TO_US
 
 
@@ -268,13 +253,13 @@ def _nodes(thread: dict[str, Any]) -> Iterator[tuple[str, object]]:
     while below:
         where, node = below.pop()
         yield where, _of_node(node)
-        replies = _list(_dict(node).get("replies"))
+        replies = as_list(as_dict(node).get("replies"))
         below += reversed([(f"{where}.{n}", reply) for n, reply in enumerate(replies)])
 
 
 def _of_node(node: object) -> object:
     """The post of a thread's node; the node itself where it has none, to be rejected by its own type."""
-    return _dict(node).get("post", node)
+    return as_dict(node).get("post", node)
 
 
 def _each_once(found: Iterable[Post | Rejected]) -> Iterator[Post | Rejected]:
@@ -290,7 +275,7 @@ def _each_once(found: Iterable[Post | Rejected]) -> Iterator[Post | Rejected]:
 
 def _post_or_rejected(where: str, item: object) -> Post | Rejected:
     try:
-        return _post(_dict(item))
+        return _post(as_dict(item))
     except _NoPost as error:
         return Rejected(where, str(error))
     except ValidationError as error:
@@ -301,7 +286,7 @@ def _post_or_rejected(where: str, item: object) -> Post | Rejected:
 def _post(view: dict[str, Any]) -> Post:
     """One post view or notification. Raises _NoPost, ValidationError."""
     _refuse_what_is_hidden(view)
-    record, place = _dict(view.get("record")), _place(view.get("uri"))
+    record, place = as_dict(view.get("record")), _place(view.get("uri"))
     author = _author(view.get("author"))
     if place is None or place.collection != POST or record.get("$type") != POST:
         raise _NoPost("is no post with an address")
@@ -326,7 +311,7 @@ def _post(view: dict[str, Any]) -> Post:
         mentions=_mentioned(record),
         quotes_id=f"at://{quoted.repo}/{quoted.collection}/{quoted.rkey}" if quoted else None,
         quotes_author_id=quoted.repo if quoted else None,
-        engagement={name: view[theirs] for name, theirs in _COUNTS.items() if _is_count(view.get(theirs))},
+        engagement={name: view[theirs] for name, theirs in _COUNTS.items() if is_count(view.get(theirs))},
         kind=Kind.COMMENT if parent else Kind.POST,
     )
 
@@ -340,7 +325,7 @@ def _refuse_what_is_hidden(view: dict[str, Any]) -> None:
 
 
 def _author(value: object) -> Author:
-    profile = _dict(value)
+    profile = as_dict(value)
     did, name = profile.get("did"), profile.get("displayName")
     if not isinstance(did, str) or not re.fullmatch(_DID, did):
         raise _NoPost("has no author")
@@ -348,7 +333,7 @@ def _author(value: object) -> Author:
         id=did,
         handle=profile["handle"] if _is_handle(profile.get("handle")) else did,
         display_name=name[:_MAX_NAME] if isinstance(name, str) and name.strip() else None,
-        followers=profile["followersCount"] if _is_count(profile.get("followersCount")) else None,
+        followers=profile["followersCount"] if is_count(profile.get("followersCount")) else None,
     )
 
 
@@ -357,10 +342,6 @@ def _is_handle(value: object) -> bool:
     if not isinstance(value, str) or len(value) > 253 or value == "handle.invalid":
         return False
     return _HANDLE.fullmatch(value) is not None
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63
 
 
 def _web_address(author: Author, rkey: str) -> str:
@@ -372,7 +353,7 @@ def _posted_at(created: object, indexed: object) -> tuple[datetime, bool]:
 
     `createdAt` is the author's to choose: Bluesky lists by it, but never later than by when it saw the post itself.
     """
-    said, seen = _moment(created), _moment(indexed)
+    said, seen = iso_moment(created), iso_moment(indexed)
     if said and said.year < 1970:  # a program's idea of no date, such as the first day of the year 1
         said = None
     if said and seen:
@@ -384,8 +365,8 @@ def _posted_at(created: object, indexed: object) -> tuple[datetime, bool]:
 
 def _reply(record: dict[str, Any]) -> tuple[str | None, str | None]:
     """The addresses of the post that was answered and of its thread's first post."""
-    reply = _dict(record.get("reply"))
-    parent, root = (_dict(reply.get(name)).get("uri") for name in ("parent", "root"))
+    reply = as_dict(record.get("reply"))
+    parent, root = (as_dict(reply.get(name)).get("uri") for name in ("parent", "root"))
     if _place(parent) is None:
         return None, None
     return parent, root if _place(root) else parent
@@ -393,34 +374,36 @@ def _reply(record: dict[str, Any]) -> tuple[str | None, str | None]:
 
 def _quoted(record: dict[str, Any]) -> _Place | None:
     """The post inside; None also for a list, a feed or a starter pack, which are shown the same way."""
-    embed = _dict(record.get("embed"))
-    inside = _dict(embed.get("record"))
+    embed = as_dict(record.get("embed"))
+    inside = as_dict(embed.get("record"))
     if embed.get("$type") == "app.bsky.embed.recordWithMedia":
-        inside = _dict(inside.get("record"))
+        inside = as_dict(inside.get("record"))
     place = _place(inside.get("uri"))
     return place if place and place.collection == POST else None
 
 
 def _mentioned(record: dict[str, Any]) -> tuple[str, ...]:
     """The DIDs of the accounts named in the text, each once."""
-    features = [_dict(one) for facet in _list(record.get("facets")) for one in _list(_dict(facet).get("features"))]
+    features = [
+        as_dict(one) for facet in as_list(record.get("facets")) for one in as_list(as_dict(facet).get("features"))
+    ]
     dids = [one.get("did") for one in features if one.get("$type") == "app.bsky.richtext.facet#mention"]
     return tuple(dict.fromkeys(did for did in dids if isinstance(did, str) and re.fullmatch(_DID, did)))[:_MAX_NAMED]
 
 
 def _language(record: dict[str, Any]) -> str | None:
-    named = [one for one in _list(record.get("langs")) if isinstance(one, str) and _LANGUAGE.fullmatch(one)]
+    named = [one for one in as_list(record.get("langs")) if isinstance(one, str) and _LANGUAGE.fullmatch(one)]
     return named[0] if named else None
 
 
 def _closed_because(view: dict[str, Any]) -> str | None:
     """Why we may not answer a post, as far as its view tells us; None where nothing stands against it."""
-    viewer = _dict(_dict(view.get("author")).get("viewer"))
+    viewer = as_dict(as_dict(view.get("author")).get("viewer"))
     if viewer.get("blockedBy") is True:
         return "Its author has blocked this account."
     if viewer.get("blocking"):
         return "This account has blocked its author."
-    if _dict(view.get("viewer")).get("replyDisabled") is True:
+    if as_dict(view.get("viewer")).get("replyDisabled") is True:
         return "Its author has limited who may reply, and this account is not among them."
     return None
 
@@ -456,7 +439,7 @@ class _Account:
 
     def note_closed(self, views: Iterable[object]) -> None:
         """Remembers which posts may not be answered; the last 10,000."""
-        for view in map(_dict, views):
+        for view in map(as_dict, views):
             uri, reason = view.get("uri"), _closed_because(view)
             if isinstance(uri, str):
                 self.closed.pop(uri, None)
@@ -650,7 +633,7 @@ _SOUND_LINK = re.compile(r"https?://[^\s/][^\s]*")
 
 def _reference(value: object) -> dict[str, str] | None:
     """A strong reference, {uri, cid}; None where it is none."""
-    uri, cid = _dict(value).get("uri"), _dict(value).get("cid")
+    uri, cid = as_dict(value).get("uri"), as_dict(value).get("cid")
     return {"uri": uri, "cid": cid} if _place(uri) and isinstance(uri, str) and isinstance(cid, str) else None
 
 
@@ -689,7 +672,7 @@ class Bluesky:
         except _TooNew as error:
             words = f"Signed in as @{handle} at {where}. {error}"
             return Health(ok=True, words=words, account=Author(id=did, handle=handle))
-        account = _author({"handle": handle, **_dict(response.content), "did": did})
+        account = _author({"handle": handle, **as_dict(response.content), "did": did})
         return Health(ok=True, words=f"Signed in as @{account.handle} at {where}.", account=account)
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
@@ -697,17 +680,30 @@ class Bluesky:
         page_at = self._listing_of(query)
         return walk(page_at, cursor, order=ByTime(overlap=OVERLAP))
 
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. A search does not give all of its results as one listing, so it is read in slices."""
+        if query.mode == "stream":
+            return bluesky_stream.since(self._streaming_address(), moment)
+        return since(moment) if query.mode == "notifications" else in_slices(moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
+
     def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
         """Posts of the whole network that the query means, as they are made. Raises Transient, Terminal."""
         if query.mode != "stream":
             raise Terminal("Bluesky streams posts by their words alone.", "Choose the mode stream.")
         meant = self._meant(query.text)
-        address = bluesky_stream.address_of(self._options.extra.get("stream_url", "").strip(), self._options.base_url)
-        reader = bluesky_stream.reader_of(address, cursor, _post_or_rejected, lambda post: matches(meant, post))
+        reader = bluesky_stream.reader_of(self._streaming_address(), cursor, _post_or_rejected, lambda post: matches(meant, post))
         self._sign_in_early()
         with streaming.Socket(TITLE, reader.url, self._options) as connection:
             for page in streaming.pages(connection, reader, stop):
                 yield self._with_profiles(page)
+
+    def _streaming_address(self) -> str:
+        """Raises Terminal."""
+        return bluesky_stream.address_of(self._options.extra.get("stream_url", "").strip(), self._options.base_url)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one answer of searchPosts, listNotifications, getPosts or getPostThread. Raises Terminal."""
@@ -726,10 +722,13 @@ class Bluesky:
         words = clean(query.text).strip()
         if not words:
             raise Terminal("There is nothing to search for.", "Enter the words to search for.")
-        return lambda token: self._found(words, token)
+        return sliced(lambda before, token: self._found(words, before, token))
 
-    def _found(self, words: str, token: Token) -> Listing:
-        params = models.AppBskyFeedSearchPosts.Params(q=words, sort="latest", limit=PAGE_SIZE, cursor=token)
+    def _found(self, words: str, before: datetime | None, token: Token) -> Listing:
+        until = None if before is None else f"{before:%Y-%m-%dT%H:%M:%S}.{before.microsecond // 1_000:03d}Z"
+        params = models.AppBskyFeedSearchPosts.Params(
+            q=words, sort="latest", limit=PAGE_SIZE, cursor=token, until=until
+        )
         return self._listing("app.bsky.feed.searchPosts", params, token)
 
     def _said_to_us(self, token: Token) -> Listing:
@@ -751,7 +750,7 @@ class Bluesky:
             found = _read(response.content)
         except Terminal as error:
             raise Transient("Bluesky sent an answer without posts in it.") from error
-        self._account.note_closed(_list(response.content.get("posts")))
+        self._account.note_closed(as_list(response.content.get("posts")))
         below = response.content.get("cursor")
         return Listing(
             posts=[item for item in found if isinstance(item, Post)],
@@ -823,7 +822,7 @@ class Bluesky:
         params = models.AppBskyActorGetProfiles.Params(actors=dids)
         response = self._query("app.bsky.actor.getProfiles", params)
         found: dict[str, Author] = {}
-        for profile in map(_dict, _list(_dict(response.content).get("profiles"))):
+        for profile in map(as_dict, as_list(as_dict(response.content).get("profiles"))):
             try:
                 author = _author(profile)
             except (_NoPost, ValidationError):
@@ -894,7 +893,7 @@ class Bluesky:
         found = self._record(_Place(did, POST, rkey))
         if found is None:
             return Absent()
-        record = _dict(found.get("value"))
+        record = as_dict(found.get("value"))
         if _reply(record)[0] != post.external_id:
             raise _TakenKey("The key of this answer was used for another one before.", "Write the answer anew.")
         return _sent(did, handle, rkey, record)
@@ -910,7 +909,7 @@ class Bluesky:
         parent = _reference(views[0])
         if parent is None:
             raise Transient("Bluesky sent the post without its address.")
-        root = _reference(_dict(_dict(views[0].get("record")).get("reply")).get("root"))
+        root = _reference(as_dict(as_dict(views[0].get("record")).get("reply")).get("root"))
         return {"root": root or parent, "parent": parent}
 
     def _facets(self, text: str) -> list[dict[str, Any]]:
@@ -932,7 +931,7 @@ class Bluesky:
             if _status(error) == 400:
                 return None
             raise _meaning(error) from error
-        did = _dict(response.content).get("did")
+        did = as_dict(response.content).get("did")
         return did if isinstance(did, str) and re.fullmatch(_DID, did) else None
 
     def _create(self, post: Post, record: dict[str, Any], key: str) -> Sent:
@@ -947,7 +946,7 @@ class Bluesky:
                 # So is a second record with the same key refused, by Bluesky's own server with a bare 500.
                 return self._after(meaning, post, key)
             raise meaning from error
-        if _dict(response.content).get("uri") != f"at://{did}/{POST}/{rkey}":
+        if as_dict(response.content).get("uri") != f"at://{did}/{POST}/{rkey}":
             return self._after(OutcomeUnknown("Bluesky took the answer and did not say where it stands."), post, key)
         return _sent(did, handle, rkey, record)
 
@@ -991,7 +990,7 @@ class Bluesky:
     def _views(self, uris: Sequence[str]) -> list[dict[str, Any]]:
         """Post views of those that Bluesky shows, at most 25 asked for. Raises Transient, Terminal."""
         response = self._query("app.bsky.feed.getPosts", models.AppBskyFeedGetPosts.Params(uris=list(uris)))
-        views = _dict(response.content).get("posts")
+        views = as_dict(response.content).get("posts")
         if not isinstance(views, list):
             raise Transient("Bluesky sent an answer without posts in it.")
         return [view for view in views if isinstance(view, dict) and view.get("uri") in uris]
@@ -1087,7 +1086,7 @@ def _sent(did: str, handle: str, rkey: str, record: dict[str, Any]) -> Sent:
     return Sent(
         external_id=f"at://{did}/{POST}/{rkey}",
         url=_web_address(Author(id=did, handle=handle), rkey),
-        sent_at=_moment(record.get("createdAt")) or datetime.now(UTC),
+        sent_at=iso_moment(record.get("createdAt")) or datetime.now(UTC),
     )
 
 

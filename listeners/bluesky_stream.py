@@ -18,8 +18,10 @@ from atproto_core.cbor import decode_dag_multi
 from atproto_core.cid import CID
 from atproto_core.exceptions import AtProtocolError
 
+from listeners import streaming
 from listeners.base import Cursor, Post, Rejected, Terminal, Transient
 from listeners.streaming import AuthorGone, Changed, Event, Gone, Made, Other
+from listeners.untrusted import iso_moment
 
 JETSTREAM = "wss://jetstream2.us-east.bsky.network/subscribe"
 FIREHOSE_PATH = "/xrpc/com.atproto.sync.subscribeRepos"
@@ -60,6 +62,14 @@ def reader_of(address: str, cursor: Cursor, post_of: PostOf, keeps: Callable[[Po
     """What reads the stream at an address."""
     kind = Firehose if urlsplit(address).path.endswith("subscribeRepos") else Jetstream
     return kind(address, cursor, post_of, keeps)
+
+
+def since(address: str, moment: datetime) -> Cursor:
+    """The cursor from which the stream at an address tells everything since `moment` that its server still has."""
+    parts = urlsplit(address)
+    if parts.path.endswith("subscribeRepos"):
+        return {"since": moment.isoformat(), "at": parts.netloc}
+    return {"time_us": _microseconds(moment), "at": parts.netloc}
 
 
 class _Reader:
@@ -188,7 +198,9 @@ class Jetstream(_Reader):
     def url(self) -> str:
         again = AGAIN if self.cursor.get("at") == self._host else ELSEWHERE
         since = max(0, self.cursor["time_us"] - int(again.total_seconds() * 1_000_000))
-        return f"{self.address}?{urlencode({'wantedCollections': POST, 'cursor': since})}"
+        most = streaming.MAX_MESSAGE  # what is larger it leaves out, where it would end every connection anew
+        wanted = {"wantedCollections": POST, "maxMessageSizeBytes": most, "cursor": since}
+        return f"{self.address}?{urlencode(wanted)}"
 
     def read(self, message: str | bytes) -> Iterator[Event]:
         """See `streaming.Reader`."""
@@ -259,8 +271,4 @@ def _time(microseconds: object) -> str:
 
 
 def _moment(said: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(said)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return datetime.now(UTC)
+    return iso_moment(said) or datetime.now(UTC)

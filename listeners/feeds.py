@@ -36,6 +36,7 @@ from listeners.base import (
 )
 from listeners.http import Answer, Client
 from listeners.plain_text import from_html, one_line, tags
+from listeners.untrusted import as_list
 
 CAPABILITY = Capability(
     platform="feed",
@@ -175,7 +176,7 @@ class _Document:
 
     @property
     def own_address(self) -> str:
-        links = [link for link in _list(self.about.get("links")) if isinstance(link, Mapping)]
+        links = [link for link in as_list(self.about.get("links")) if isinstance(link, Mapping)]
         own = next((link.get("href") for link in links if link.get("rel") == "self"), None)
         return str(own or self.about.get("link") or "feed")[:500]
 
@@ -197,7 +198,7 @@ def _read(body: bytes, base: str) -> _Document:
     except Exception as error:
         raise Terminal("This is no feed that can be read.", "Check the address in a browser.") from error
     # As plain dicts: feedparser's own give one date for another.
-    entries = [dict(entry) for entry in _list(found.get("entries")) if isinstance(entry, Mapping)]
+    entries = [dict(entry) for entry in as_list(found.get("entries")) if isinstance(entry, Mapping)]
     wrong = found.get("bozo_exception") if found.get("bozo") else None
     damage = _in_words(wrong) if wrong is not None and not isinstance(wrong, _HARMLESS) else ""
     if not entries and not found.get("version"):
@@ -271,7 +272,7 @@ def _post(entry: Mapping[str, Any], document: _Document, address: str, now: date
 
 
 def _text(entry: Mapping[str, Any]) -> str:
-    contents = [part for part in _list(entry.get("content")) if isinstance(part, Mapping)]
+    contents = [part for part in as_list(entry.get("content")) if isinstance(part, Mapping)]
     for part in [*contents, entry.get("summary_detail")]:
         if text := _plain(part, None):
             return text
@@ -338,10 +339,6 @@ def _moment(holder: Mapping[str, Any], *names: str) -> datetime | None:
 
 def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 # --- The feed that a web page names --------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
-from listeners import http
+from listeners import climbing, http, walking
 from listeners.base import (
     Absent,
     Answering,
@@ -37,6 +37,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -49,6 +50,7 @@ from listeners.climbing import Bound, Step, climb
 from listeners.http import Answer
 from listeners.markdown import to_text
 from listeners.plain_text import one_line
+from listeners.untrusted import as_dict, as_list, is_count, iso_moment
 from listeners.walking import Listing, Mark, Token, walk
 
 PLATFORM = "github"
@@ -214,14 +216,6 @@ _Maker: TypeAlias = Callable[[dict[str, Any]], Post]
 _Params: TypeAlias = dict[str, str | int]
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _read(answer: object, *, bots: bool = False) -> list[Post | Rejected]:
     """Posts out of one decoded answer, each once. Raises Terminal where it is none that GitHub gives."""
     found: dict[str, Post] = {}
@@ -230,7 +224,7 @@ def _read(answer: object, *, bots: bool = False) -> list[Post | Rejected]:
         if not bots and _is_bot(item):
             continue
         try:
-            post = make(_dict(item))
+            post = make(as_dict(item))
             found[post.external_id] = post
         except _NoPost as error:
             rejected.append(Rejected(where, str(error)))
@@ -242,17 +236,17 @@ def _read(answer: object, *, bots: bool = False) -> list[Post | Rejected]:
 
 def _items(answer: object) -> Iterator[tuple[str, object, _Maker]]:
     """Everything in an answer that should be a post, where it stands, and what makes one of it."""
-    body = _dict(answer)
-    data = _dict(body.get("data"))
+    body = as_dict(answer)
+    data = as_dict(body.get("data"))
     listed = answer if isinstance(answer, list) else body.get("items")
-    discussions = _dict(_dict(data.get("repository")).get("discussions")).get("nodes")
+    discussions = as_dict(as_dict(data.get("repository")).get("discussions")).get("nodes")
     if isinstance(listed, list):
         for n, item in enumerate(listed):
-            yield f"item {n + 1}", item, _comment if "issue_url" in _dict(item) else _issue
+            yield f"item {n + 1}", item, _comment if "issue_url" in as_dict(item) else _issue
     elif isinstance(discussions, list):
         for n, item in enumerate(discussions):
             yield from _thread(f"discussion {n + 1}", item)
-    elif isinstance(_dict(data.get("node")).get("comments"), dict):
+    elif isinstance(as_dict(data.get("node")).get("comments"), dict):
         yield from _comments("discussion", data["node"])
     else:
         raise Terminal(
@@ -263,21 +257,21 @@ def _items(answer: object) -> Iterator[tuple[str, object, _Maker]]:
 
 def _thread(where: str, discussion: object) -> Iterator[tuple[str, object, _Maker]]:
     yield where, discussion, _discussion
-    yield from _comments(where, _dict(discussion))
+    yield from _comments(where, as_dict(discussion))
 
 
 def _comments(where: str, discussion: dict[str, Any]) -> Iterator[tuple[str, object, _Maker]]:
     """A discussion's comments, and the replies below each."""
     root = discussion.get("id")
-    for n, comment in enumerate(_list(_dict(discussion.get("comments")).get("nodes"))):
+    for n, comment in enumerate(as_list(as_dict(discussion.get("comments")).get("nodes"))):
         there = f"{where}, comment {n + 1}"
         yield there, comment, _under(root, root)
-        for m, reply in enumerate(_list(_dict(_dict(comment).get("replies")).get("nodes"))):
-            yield f"{there}, reply {m + 1}", reply, _under(_dict(comment).get("id"), root)
+        for m, reply in enumerate(as_list(as_dict(as_dict(comment).get("replies")).get("nodes"))):
+            yield f"{there}, reply {m + 1}", reply, _under(as_dict(comment).get("id"), root)
 
 
 def _is_bot(item: object) -> bool:
-    user = _dict(_dict(item).get("user") or _dict(item).get("author"))
+    user = as_dict(as_dict(item).get("user") or as_dict(item).get("author"))
     return "Bot" in (user.get("type"), user.get("__typename"))
 
 
@@ -295,7 +289,7 @@ def _issue(item: dict[str, Any]) -> Post:
         text=text or title or "",
         posted_at=_moment(item.get("created_at")),
         mentions=_mentioned(text),
-        engagement=_counts(item) | ({"comments": item["comments"]} if _is_count(item.get("comments")) else {}),
+        engagement=_counts(item) | ({"comments": item["comments"]} if is_count(item.get("comments")) else {}),
     )
 
 
@@ -303,7 +297,7 @@ def _comment(item: dict[str, Any]) -> Post:
     """A comment on an issue or a pull request. Raises _NoPost, ValidationError."""
     host, address = _address(item)
     number = item.get("id")
-    if not _is_count(number):
+    if not is_count(number):
         raise _NoPost("has no number")
     issue = f"{host}/{address['repository']}#{address['number']}"
     posted_at, changed_at = _moment(item.get("created_at")), _moment(item.get("updated_at"), may_lack=True)
@@ -327,12 +321,12 @@ def _comment(item: dict[str, Any]) -> Post:
 def _discussion(item: dict[str, Any]) -> Post:
     """Raises _NoPost, ValidationError."""
     title = _one_line(item.get("title"))
-    comments = _dict(item.get("comments")).get("totalCount")
+    comments = as_dict(item.get("comments")).get("totalCount")
     post = _said(item, title=title)
     return post.model_copy(
         update={
             "text": post.text or title or "",
-            "engagement": post.engagement | ({"comments": comments} if _is_count(comments) else {}),
+            "engagement": post.engagement | ({"comments": comments} if is_count(comments) else {}),
         }
     )
 
@@ -357,7 +351,7 @@ def _said(item: dict[str, Any], **more: Any) -> Post:
     host, node = _host(item.get("url")), item.get("id")
     if not isinstance(node, str) or not _NODE_ID.fullmatch(node):
         raise _NoPost("has no id")
-    reactions, votes = _dict(item.get("reactions")).get("totalCount"), item.get("upvoteCount")
+    reactions, votes = as_dict(item.get("reactions")).get("totalCount"), item.get("upvoteCount")
     text = to_text(_text(item.get("body"), "body"))
     return Post(
         platform=PLATFORM,
@@ -369,7 +363,7 @@ def _said(item: dict[str, Any], **more: Any) -> Post:
         edited_at=_moment(item.get("lastEditedAt"), may_lack=True),
         mentions=_mentioned(text),
         engagement={
-            name: count for name, count in (("upvotes", votes), ("reactions", reactions)) if _is_count(count) and count
+            name: count for name, count in (("upvotes", votes), ("reactions", reactions)) if is_count(count) and count
         },
         **more,
     )
@@ -396,14 +390,14 @@ def _host(url: object) -> str:
 
 def _author(host: str, user: object) -> Author | None:
     """None for a deleted account. Numbers are told apart by server, as posts' ids are."""
-    named = _dict(user)
+    named = as_dict(user)
     login = named.get("login")
     number = named.get("id") if "__typename" not in named else named.get("databaseId")
     if not isinstance(login, str) or not login or login == _GHOST:
         return None
     name = named.get("name")
     return Author(
-        id=f"{host}/{number}" if _is_count(number) else f"{host}/{login}",
+        id=f"{host}/{number}" if is_count(number) else f"{host}/{login}",
         handle=login[:200],
         display_name=name[:300] if isinstance(name, str) and name.strip() else None,
     )
@@ -425,25 +419,18 @@ def _moment(value: object, *, may_lack: bool = False) -> Any:
     """A time in UTC. Raises _NoPost where it is none, unless nothing is there and that may be."""
     if value is None and may_lack:
         return None
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise _NoPost("has no date that is understood")
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63
+    moment = iso_moment(value)
+    if moment is None:
+        raise _NoPost("has no date that is understood")
+    return moment
 
 
 def _counts(item: dict[str, Any]) -> dict[str, int]:
-    reactions = _dict(item.get("reactions"))
+    reactions = as_dict(item.get("reactions"))
     return {
         name: reactions[theirs]
         for theirs, name in _REACTIONS.items()
-        if _is_count(reactions.get(theirs)) and reactions[theirs]
+        if is_count(reactions.get(theirs)) and reactions[theirs]
     }
 
 
@@ -554,9 +541,9 @@ class GitHub:
         """Asks who we are; without a token, what is left of the public limit. Raises Transient, Terminal."""
         if not self._has_token:
             answer = self._get("/rate_limit")
-            left = _dict(_dict(_dict(answer.json()).get("resources")).get("core")).get("remaining")
+            left = as_dict(as_dict(as_dict(answer.json()).get("resources")).get("core")).get("remaining")
             words = f"{self._host} answers. Without a token, {left} requests are left this hour."
-            return Health(True, words if _is_count(left) else f"{self._host} answers. No token is given.")
+            return Health(True, words if is_count(left) else f"{self._host} answers. No token is given.")
         answer = self._get("/user", fine=(403,))
         expires_at = _expiry(answer)
         account = _author(self._host, answer.json()) if answer.status == 200 else None
@@ -582,6 +569,16 @@ class GitHub:
         if mode == "discussions":
             return self._discussed(repository, cursor)
         raise Terminal(f"GitHub has no mode {mode[:40]!r}.", "Choose issues, discussions or search.")
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. What changed since is read, which all is that was posted since."""
+        if query.mode == "discussions":
+            return walking.since(moment)
+        return climbing.since(("found",) if query.mode == "search" else ("issues", "comments"), moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return walking.behind(cursor) or climbing.behind(cursor)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one list of issues or comments, one search, or one list of discussions. Raises Terminal."""
@@ -614,17 +611,18 @@ class GitHub:
         answer = self._get("/search/issues", asked, fine=(422,))
         data = answer.json()
         if answer.status == 422:
-            said = one_line(str(_dict(next(iter(_list(_dict(data).get("errors"))), {})).get("message") or ""), 200)
+            first = as_dict(next(iter(as_list(as_dict(data).get("errors"))), {}))
+            said = one_line(str(first.get("message") or ""), 200)
             raise Terminal(f"GitHub does not understand the search. {said}".strip(), "Correct the words.")
         step = self._step(answer, data)
-        if _dict(data).get("incomplete_results") is True:
+        if as_dict(data).get("incomplete_results") is True:
             # GitHub ran out of time: what it found is good, and what it did not will be asked for again.
             return Step(step.posts, rejected=step.rejected, budget=step.budget)
         return step
 
     def _step(self, answer: Answer, data: Any) -> Step:
         found = self._posts_of(data)
-        listed = data if isinstance(data, list) else _list(_dict(data).get("items"))
+        listed = data if isinstance(data, list) else as_list(as_dict(data).get("items"))
         return Step(
             posts=[one for one in found if isinstance(one, Post)],
             newest=max(_each_moment(listed, "updated_at"), default=None),
@@ -652,17 +650,17 @@ class GitHub:
         """One page of discussions, each with its comments, down to the first that has not moved since."""
         owner, name = repository.split("/")
         data, budget = self._graphql(_DISCUSSIONS, {"owner": owner, "name": name, "after": token})
-        listed = _dict(_dict(data.get("repository")).get("discussions"))
+        listed = as_dict(as_dict(data.get("repository")).get("discussions"))
         found: list[Post | Rejected] = []
-        paging = _dict(listed.get("pageInfo"))
+        paging = as_dict(listed.get("pageInfo"))
         below = paging.get("endCursor") if paging.get("hasNextPage") is True else None
-        for discussion in _list(listed.get("nodes")):
+        for discussion in as_list(listed.get("nodes")):
             moved = next(_each_moment([discussion], "updatedAt"), None)
             if moved and moved < since:
                 below = None  # and so is everything after it
                 break
             parts = [{"data": {"repository": {"discussions": {"nodes": [discussion]}}}}]
-            parts += [{"data": {"node": node}} for node in self._deeper(_dict(discussion))]
+            parts += [{"data": {"node": node}} for node in self._deeper(as_dict(discussion))]
             read = [one for part in parts for one in self._posts_of(part)]
             order.moved.update({post.external_id: moved or since for post in read if isinstance(post, Post)})
             found += read
@@ -676,12 +674,12 @@ class GitHub:
     def _deeper(self, discussion: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The pages of a discussion's comments above those that came with it."""
         for _ in range(MOST_COMMENTS // COMMENTS_PER_DISCUSSION):
-            paging = _dict(_dict(discussion.get("comments")).get("pageInfo"))
+            paging = as_dict(as_dict(discussion.get("comments")).get("pageInfo"))
             before, node = paging.get("startCursor"), discussion.get("id")
             if paging.get("hasPreviousPage") is not True or not isinstance(before, str) or not isinstance(node, str):
                 return
             data, _budget_left = self._graphql(_DEEPER, {"id": node, "before": before})
-            discussion = _dict(data.get("node"))
+            discussion = as_dict(data.get("node"))
             if not discussion:
                 return  # deleted this moment
             yield discussion
@@ -717,8 +715,8 @@ class GitHub:
             raise Terminal("The conversation is gone, or the token may not write there.", "Check the token's rights.")
         if answer.status in (301, 302, 307, 308):
             raise Terminal("The repository was renamed or moved.", "Give the source its new name.")
-        made = _dict(answer.json(sending=True))
-        if not _is_count(made.get("id")):
+        made = as_dict(answer.json(sending=True))
+        if not is_count(made.get("id")):
             raise OutcomeUnknown("GitHub took the answer and did not say where it stands.")
         issue = f"{self._host}/{place.repository}#{place.number}"
         return _sent(f"{issue}/{made['id']}", made.get("html_url"), made.get("created_at"))
@@ -727,7 +725,7 @@ class GitHub:
         discussion, reply_to = self._where_to_reply(post)
         variables = {"discussion": discussion, "body": text, "replyTo": reply_to}
         data, _budget_left = self._graphql(_ADD_COMMENT, variables, sending=True)
-        made = _dict(_dict(data.get("addDiscussionComment")).get("comment"))
+        made = as_dict(as_dict(data.get("addDiscussionComment")).get("comment"))
         if not isinstance(made.get("id"), str):
             raise OutcomeUnknown("GitHub took the answer and did not say where it stands.")
         return _sent(f"{self._host}/{made['id']}", made.get("url"), made.get("createdAt"))
@@ -758,7 +756,7 @@ class GitHub:
             listed = answer.json()
             if not isinstance(listed, list):
                 raise Transient("GitHub sent an answer without comments in it.")
-            for comment in map(_dict, listed):
+            for comment in map(as_dict, listed):
                 if self._is_ours(comment) and _is_this(comment.get("body"), comment.get("created_at"), text, since):
                     issue = f"{self._host}/{place.repository}#{place.number}"
                     return _sent(f"{issue}/{comment.get('id')}", comment.get("html_url"), comment.get("created_at"))
@@ -770,25 +768,25 @@ class GitHub:
         """By our login; an app's installation has none, and its comments are a bot's."""
         if self._us is None:
             answer = self._get("/user", fine=(403,))
-            login = _dict(answer.json()).get("login") if answer.status == 200 else ""
+            login = as_dict(answer.json()).get("login") if answer.status == 200 else ""
             if not isinstance(login, str):
                 raise Transient("GitHub did not say who we are.")
             self._us = login
-        return _dict(comment.get("user")).get("login") == self._us if self._us else _is_bot(comment)
+        return as_dict(comment.get("user")).get("login") == self._us if self._us else _is_bot(comment)
 
     def _find_reply(self, post: Post, text: str, since: datetime) -> Sent | Absent | CannotTell:
         discussion, reply_to = self._where_to_reply(post)
         data, _budget_left = self._graphql(_OUR_COMMENTS, {"id": reply_to or discussion}, partial=True)
-        below = _dict(_dict(data.get("node")).get("below"))
+        below = as_dict(as_dict(data.get("node")).get("below"))
         if not isinstance(below.get("nodes"), list):
             return CannotTell("The conversation cannot be seen any more.")
-        comments = [_dict(one) for one in below["nodes"]]
+        comments = [as_dict(one) for one in below["nodes"]]
         for comment in comments:
             ours = comment.get("viewerDidAuthor") is True
             if ours and _is_this(comment.get("body"), comment.get("createdAt"), text, since):
                 return _sent(f"{self._host}/{comment.get('id')}", comment.get("url"), comment.get("createdAt"))
         reaches_back = any(moment < since for moment in _each_moment(comments, "createdAt"))
-        if _dict(below.get("pageInfo")).get("hasPreviousPage") is True and not reaches_back:
+        if as_dict(below.get("pageInfo")).get("hasPreviousPage") is True and not reaches_back:
             return CannotTell("More was said there since than can be looked through.")
         return Absent()
 
@@ -833,7 +831,7 @@ class GitHub:
         if not isinstance(listed, list) or len(listed) != len(nodes):
             raise Transient("GitHub sent an answer without posts in it.")
         return {
-            node: bool(_dict(found)) and _dict(found).get("deletedAt") is None
+            node: bool(as_dict(found)) and as_dict(found).get("deletedAt") is None
             for node, found in zip(nodes, listed, strict=True)
         }
 
@@ -864,8 +862,8 @@ class GitHub:
         else:
             answer = self._client.post_question(self._graphql_url, body, fine=_MAY_BE_LIMITS)
         self._refuse(answer, sending=sending)
-        decoded = _dict(answer.json(sending=sending))
-        errors = [_dict(error) for error in _list(decoded.get("errors"))]
+        decoded = as_dict(answer.json(sending=sending))
+        errors = [as_dict(error) for error in as_list(decoded.get("errors"))]
         serious = [error for error in errors if not (partial and error.get("type") == "NOT_FOUND")]
         if serious:
             raise _graphql_error(serious[0], answer, sending=sending)
@@ -1007,7 +1005,7 @@ def _each_moment(items: Iterable[object], name: str) -> Iterator[datetime]:
     """The moments that items give under a name, without those that are none."""
     for item in items:
         try:
-            moment = _moment(_dict(item).get(name), may_lack=True)
+            moment = _moment(as_dict(item).get(name), may_lack=True)
         except _NoPost:
             continue
         if moment is not None:

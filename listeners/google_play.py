@@ -7,7 +7,6 @@ reply that it is told is ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -46,7 +45,9 @@ from listeners.base import (
 )
 from listeners.http import Answer, Client, refused, retry_after
 from listeners.plain_text import one_line
+from listeners.untrusted import as_dict, as_list, is_count
 from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.wording import wording_id, words
 
 PLATFORM = "googleplay"
 TITLE = "Google Play"
@@ -144,10 +145,6 @@ def _no_answer() -> Terminal:
     )
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _of_review(review: object, where: str, package: str | None) -> list[Post | Rejected]:
     """The review, followed by the developer's reply where there is one."""
     theirs = _or_why_not(where, _review_post, review, package)
@@ -169,20 +166,19 @@ def _or_why_not(where: str, make: Callable[..., Post], *raw: object) -> Post | R
 
 def _latest(review: object, name: str) -> dict[str, Any] | None:
     """The last comment of that sort in a review's thread."""
-    comments = _dict(review).get("comments")
-    found = [_dict(one).get(name) for one in comments] if isinstance(comments, list) else []
+    found = [as_dict(one).get(name) for one in as_list(as_dict(review).get("comments"))]
     return next((one for one in reversed(found) if isinstance(one, dict)), None)
 
 
 def _review_post(review: object, package: str | None) -> Post:
     """Raises ValidationError, ValueError."""
-    number, said = _dict(review).get("reviewId"), _latest(review, "userComment")
+    number, said = as_dict(review).get("reviewId"), _latest(review, "userComment")
     if not isinstance(number, str) or not _ID.fullmatch(number):
         raise ValueError("has no id")
     if said is None:
         raise ValueError("has no words of its author")
     title, text = _title_and_text(said)
-    name = _dict(review).get("authorName")
+    name = as_dict(review).get("authorName")
     name = one_line(name, 200) if isinstance(name, str) else ""
     written = _moment(said.get("lastModified"))
     return Post(
@@ -197,7 +193,7 @@ def _review_post(review: object, package: str | None) -> Post:
         rating=_rating(said.get("starRating")),
         posted_at=written,
         edited_at=written,  # the one date there is, that of the last change: of two versions, it tells which is newer
-        engagement={name: said[theirs] for name, theirs in _COUNTS.items() if _is_count(said.get(theirs))},
+        engagement={name: said[theirs] for name, theirs in _COUNTS.items() if is_count(said.get(theirs), 2**31)},
         kind=Kind.REVIEW,
     )
 
@@ -223,13 +219,9 @@ def _rating(stars: object) -> float:
     raise ValueError("has no rating from 0 to 5")
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**31
-
-
 def _moment(said: object) -> datetime:
     """Seconds since 1970 come as text, as JSON has no number of 64 bits."""
-    seconds = _dict(said).get("seconds")
+    seconds = as_dict(said).get("seconds")
     if type(seconds) is int or (isinstance(seconds, str) and re.fullmatch(r"-?[0-9]{1,12}", seconds, re.ASCII)):
         try:
             return datetime.fromtimestamp(int(seconds), UTC)
@@ -243,7 +235,7 @@ def _reply_post(reply: dict[str, Any], review: Post) -> Post:
         raise ValueError("has no text")
     return Post(
         platform=PLATFORM,
-        external_id=_reply_id(review.external_id, reply["text"]),
+        external_id=wording_id(review.external_id, "reply", reply["text"]),
         url=review.url,
         author=DEVELOPER,
         text=reply["text"],
@@ -252,17 +244,6 @@ def _reply_post(reply: dict[str, Any], review: Post) -> Post:
         root_id=review.external_id,
         kind=Kind.ANSWER,
     )
-
-
-def _reply_id(review: str, text: str) -> str:
-    """An id for one wording: Google gives a reply none, and what was said first was said, whatever took its place."""
-    digest = hashlib.sha256(" ".join(_words(text)).encode("utf-8", "replace")).hexdigest()
-    return f"{review}:reply:{digest[:16]}"
-
-
-def _words(text: str) -> list[str]:
-    """A text as far as the store keeps it: white space is its own."""
-    return clean(text).split()
 
 
 # --- The listener --------------------------------------------------------------------------------------------------
@@ -315,7 +296,7 @@ class GooglePlay:
             found = _read(document, package)
         except Terminal as error:
             raise Transient("Google Play sent an answer without reviews in it.") from error
-        below = _dict(document.get("tokenPagination")).get("nextPageToken")
+        below = as_dict(document.get("tokenPagination")).get("nextPageToken")
         posts = {one.external_id: one for one in found if isinstance(one, Post)}
         rejected = [one for one in found if isinstance(one, Rejected)]
         return Listing(list(posts.values()), below if isinstance(below, str) and below else None, rejected)
@@ -345,10 +326,10 @@ class GooglePlay:
         text, path = _sendable(text), _path(post)
         standing = self._standing(path)
         if standing is not None:
-            said = _words(standing["text"])
-            if said == _words(text):
+            said = words(standing["text"])
+            if said == words(text):
                 return _sent(post, standing["text"], standing.get("lastModified"))
-            if said not in [_words(one) for one in ours]:
+            if said not in [words(one) for one in ours]:
                 raise Terminal(
                     "A reply that was not given from here stands under this review, and a second one would take its "
                     "place.",
@@ -357,7 +338,7 @@ class GooglePlay:
         answer = self._client.send(
             "POST", f"{self._api}/{path}:reply", json={"replyText": text}, headers=self._bearer(), fine=_REFUSALS
         )
-        result = _dict(_dict(self._checked(answer).json(sending=True)).get("result"))
+        result = as_dict(as_dict(self._checked(answer).json(sending=True)).get("result"))
         if not isinstance(result.get("replyText"), str):
             raise OutcomeUnknown("Google Play took the reply, but did not show it.")
         return _sent(post, result["replyText"], result.get("lastEdited"))
@@ -367,7 +348,7 @@ class GooglePlay:
         standing = self._standing(_path(post))
         if standing is None:
             return Absent()
-        if _words(standing["text"]) == _words(text):
+        if words(standing["text"]) == words(text):
             return _sent(post, standing["text"], standing.get("lastModified"))
         try:
             if _moment(standing.get("lastModified")) < since - CLOCKS_DIFFER:
@@ -431,11 +412,10 @@ def _meaning(answer: Answer) -> ListeningError:
 
 def _names_a_quota(body: bytes) -> bool:
     try:
-        error = _dict(_dict(json.loads(body)).get("error"))
+        error = as_dict(as_dict(json.loads(body)).get("error"))
     except (ValueError, RecursionError):
         return False
-    errors = error.get("errors")
-    reasons = [error.get("status"), *(_dict(one).get("reason") for one in (errors if isinstance(errors, list) else []))]
+    reasons = [error.get("status"), *(as_dict(one).get("reason") for one in as_list(error.get("errors")))]
     return any(isinstance(reason, str) and _QUOTAS.search(reason) for reason in reasons)
 
 
@@ -447,7 +427,7 @@ class _Access:
         self._address = (base_url or TOKENS).rstrip("/") + "/token"
         self._client = client
         try:
-            file = _dict(json.loads(text, strict=False))  # a form may have put line breaks into the key
+            file = as_dict(json.loads(text, strict=False))  # a form may have put line breaks into the key
         except (ValueError, RecursionError):
             raise _no_key_file("it is no JSON") from None
         self.email, self._key_id = file.get("client_email"), file.get("private_key_id")
@@ -484,7 +464,7 @@ class _Access:
                 "Check that the key is still listed under the service account and that this machine's clock is right; "
                 "else add a new key.",
             )
-        told = _dict(answer.json())
+        told = as_dict(answer.json())
         token, seconds = told.get("access_token"), told.get("expires_in")
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,4096}", token, re.ASCII):
             raise Transient("Google let us sign in, but gave no token to go on with.")
@@ -556,4 +536,4 @@ def _sent(post: Post, text: str, at: object) -> Sent:
         sent_at = _moment(at)
     except ValueError:
         sent_at = datetime.now(UTC)
-    return Sent(_reply_id(post.external_id, text), post.url, sent_at)
+    return Sent(wording_id(post.external_id, "reply", text), post.url, sent_at)

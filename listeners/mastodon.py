@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -38,6 +38,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -48,7 +49,8 @@ from listeners.base import (
 )
 from listeners.plain_text import from_html, one_line
 from listeners.streaming import Changed, Event, Gone, Made, Other
-from listeners.walking import ByKey, ByTime, Listing, Token, onward, walk
+from listeners.untrusted import as_dict, as_list, is_count, iso_moment
+from listeners.walking import ByTime, Listing, Mark, Token, behind, onward, since, walk
 
 PLATFORM = "mastodon"
 TITLE = "Mastodon"
@@ -57,6 +59,8 @@ MAX_CHARS = 500
 """Where the instance does not say otherwise."""
 PER_LINK = 23
 PAGE_SIZE = 40
+SEARCH_ENDS = 10_000
+"""So many results an instance's index (Elasticsearch) gives of one search."""
 POSTS_PER_CHECK = 20
 """So many posts does an instance show at once; 4.3 and later."""
 TAGS_OF_A_SORT = 4
@@ -117,6 +121,7 @@ CAPABILITY = Capability(
             label="Posts with a hashtag",
             query_label="Hashtags",
             help="Such as #acme. Of several, any is enough; -#tag leaves posts out.",
+            reach=Reach("Each instance gives what it has itself seen of the network, back to its beginning."),
         ),
         Mode(
             name="search",
@@ -124,12 +129,14 @@ CAPABILITY = Capability(
             query_label="Words to search for",
             help="In the text. Finds only those who let themselves be found. Needs an access token.",
             syntax=_SYNTAX,
+            reach=Reach("A search on Mastodon ends after the latest 10,000 posts.", ends_after=SEARCH_ENDS),
         ),
         Mode(
             name="notifications",
             label="Said to our account",
             query_label="",
             help="Mentions of the account, replies to it and quotes of it, private ones too. Needs an access token.",
+            reach=Reach("Mastodon gives the account's notifications for as long as the instance keeps them."),
         ),
         Mode(
             name="stream",
@@ -211,10 +218,10 @@ class NoPost(Exception):
 
 def post_of(status: object, home: str) -> Post:
     """One status, as the instance `home` (a host) shows it. Raises NoPost, ValidationError."""
-    view = _dict(status)
+    view = as_dict(status)
     if view.get("reblog") is not None:
         raise NoPost("is a boost, without words of its own")
-    number, content, posted_at = view.get("id"), view.get("content"), _moment(view.get("created_at"))
+    number, content, posted_at = view.get("id"), view.get("content"), iso_moment(view.get("created_at"))
     if not _is_number(number):
         raise NoPost("has no id")
     if not isinstance(content, str):
@@ -232,13 +239,13 @@ def post_of(status: object, home: str) -> Post:
         text=from_html(content) or _described(view),
         lang=_language(view.get("language")),
         posted_at=posted_at,
-        edited_at=_moment(view.get("edited_at")),
+        edited_at=iso_moment(view.get("edited_at")),
         parent_id=parent,
         root_id=parent,  # Mastodon does not tell which post the thread began with
         mentions=_mentioned(view, home),
         quotes_id=f"{quoted['id']}@{home}" if quoted else None,
         quotes_author_id=_name(quoted.get("account"), home) if quoted else None,
-        engagement={name: view[theirs] for name, theirs in _COUNTS.items() if _is_count(view.get(theirs), 2**63)},
+        engagement={name: view[theirs] for name, theirs in _COUNTS.items() if is_count(view.get(theirs), 2**63)},
         kind=Kind.COMMENT if parent else Kind.POST,
     )
 
@@ -261,7 +268,7 @@ def _read(answer: object, home: str) -> list[Post | Rejected]:
 
 def _statuses(answer: object) -> Iterator[tuple[str, object]]:
     """The statuses that are for us, each with where it stood: what is public, and whatever was said to us."""
-    body = _dict(answer)
+    body = as_dict(answer)
     if isinstance(answer, list):
         items = [(f"item {n}", item) for n, item in enumerate(answer, start=1)]
     elif isinstance(body.get("statuses"), list):
@@ -276,9 +283,9 @@ def _statuses(answer: object) -> Iterator[tuple[str, object]]:
             "Give one answer of a timeline, a search, the notifications, a status or its context.",
         )
     for where, item in items:
-        if "type" in _dict(item):
+        if "type" in as_dict(item):
             if _is_said_to_us(item):
-                yield where, _dict(item).get("status")
+                yield where, as_dict(item).get("status")
         elif _is_public(item):
             yield where, item
 
@@ -291,7 +298,7 @@ def _is_said_to_us(notification: Any) -> bool:
 
 def _is_public(status: object) -> bool:
     """False for what its author showed to some only. A malformed one is left to be rejected."""
-    visibility = _dict(status).get("visibility")
+    visibility = as_dict(status).get("visibility")
     return not isinstance(visibility, str) or visibility in _FOR_ALL
 
 
@@ -306,31 +313,9 @@ def _each_once(found: Iterable[Post | Rejected]) -> Iterator[Post | Rejected]:
         yield item
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def _is_number(value: object) -> bool:
     """Whether it is an instance's id for a post; Mastodon's are digits, those of others letters too."""
     return isinstance(value, str) and re.fullmatch(_NUMBER, value) is not None
-
-
-def _is_count(value: object, below: int) -> bool:
-    return type(value) is int and 0 <= value < below
 
 
 def _web_address(value: object) -> str | None:
@@ -339,7 +324,7 @@ def _web_address(value: object) -> str | None:
 
 
 def _author(value: object, home: str) -> Author:
-    account, handle = _dict(value), _handle(value, home)
+    account, handle = as_dict(value), _handle(value, home)
     if handle is None:
         raise NoPost("has no author")
     name, followers = account.get("display_name"), account.get("followers_count")
@@ -347,13 +332,13 @@ def _author(value: object, home: str) -> Author:
         id=handle.lower(),
         handle=handle,
         display_name=name[:640] if isinstance(name, str) and name.strip() else None,
-        followers=followers if _is_count(followers, 2**31) else None,
+        followers=followers if is_count(followers, 2**31) else None,
     )
 
 
 def _handle(account: object, home: str) -> str | None:
     """The account's name in full; the instance leaves its own host out of the names of its own people."""
-    name = _dict(account).get("acct")
+    name = as_dict(account).get("acct")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return None
     return name if "@" in name else f"{name}@{home}"
@@ -366,7 +351,7 @@ def _name(account: object, home: str) -> str | None:
 
 
 def _mentioned(view: dict[str, Any], home: str) -> tuple[str, ...]:
-    names = [_name(one, home) for one in _list(view.get("mentions"))]
+    names = [_name(one, home) for one in as_list(view.get("mentions"))]
     return tuple(dict.fromkeys(name for name in names if name))[:_MAX_NAMED]
 
 
@@ -382,7 +367,7 @@ def _warning(view: dict[str, Any]) -> str | None:
 
 def _described(view: dict[str, Any]) -> str:
     """What stands for words in a post of pictures alone: their descriptions."""
-    said = [_dict(one).get("description") for one in _list(view.get("media_attachments"))]
+    said = [as_dict(one).get("description") for one in as_list(view.get("media_attachments"))]
     return "\n\n".join(one.strip() for one in said if isinstance(one, str) and one.strip())
 
 
@@ -392,7 +377,7 @@ def _language(value: object) -> str | None:
 
 def _quoted(view: dict[str, Any]) -> dict[str, Any] | None:
     """The post inside, since 4.4; None where its author withdrew it."""
-    inside = _dict(_dict(view.get("quote")).get("quoted_status"))
+    inside = as_dict(as_dict(view.get("quote")).get("quoted_status"))
     return inside if _is_number(inside.get("id")) else None
 
 
@@ -489,14 +474,14 @@ class _Live:
             yield Gone(f"{payload}@{self._home}")
         elif kind in ("update", "status.update") and _is_public(payload):
             yield self._said(payload, changed=kind == "status.update")
-        elif kind == "notification" and _is_said_to_us({"type": None, **_dict(payload)}):
-            yield self._told_us(_dict(payload))
+        elif kind == "notification" and _is_said_to_us({"type": None, **as_dict(payload)}):
+            yield self._told_us(as_dict(payload))
 
     def _said(self, status: object, *, changed: bool) -> Event:
         post = post_or_rejected("event", status, self._home)
         if isinstance(post, Rejected):
             return post
-        tags = {str(_dict(tag).get("name")).lower() for tag in _list(_dict(status).get("tags"))}
+        tags = {str(as_dict(tag).get("name")).lower() for tag in as_list(as_dict(status).get("tags"))}
         meant = not tags & self._left_out
         if changed:
             return Changed(post, meant)
@@ -509,7 +494,7 @@ class _Live:
         if isinstance(post, Rejected):
             return post
         if _is_number(number := notification.get("id")):
-            self.cursor = onward(self.cursor, {"key": _arrived(str(number))}, ByKey(lambda _: None))
+            self.cursor = onward(self.cursor, {"key": _arrived(str(number))}, _ByArrival())
         return Made(post)
 
 
@@ -524,6 +509,27 @@ def _refused_stream(told: dict[str, Any]) -> None:
 def _arrived(number: str) -> list[Any]:
     """What notifications are ordered by: later ones have higher numbers."""
     return [len(number), number]
+
+
+@dataclass(frozen=True, slots=True)
+class _ByArrival:
+    """By the order in which notifications reached us, and first of all by time, down to a moment of `LooksBack`."""
+
+    arrived: dict[str, list[Any]] = field(default_factory=dict)
+    """By post."""
+
+    def mark(self, posts: Sequence[Post]) -> Mark | None:
+        return {"key": max(map(self._key, posts))} if posts else None
+
+    def newer(self, one: Mark | None, other: Mark | None) -> Mark | None:
+        keys = [mark for mark in (one, other) if mark and "key" in mark]
+        return max(keys, key=lambda mark: mark["key"]) if keys else one or other
+
+    def reached(self, post: Post, mark: Mark) -> bool:
+        return self._key(post) <= mark["key"] if "key" in mark else ByTime(OVERLAP).reached(post, mark)
+
+    def _key(self, post: Post) -> list[Any]:
+        return self.arrived.get(post.external_id, [0, ""])
 
 
 def _page(token: Token) -> list[tuple[str, str]]:
@@ -545,12 +551,12 @@ def _budget(headers: Mapping[str, str], kind: str = "") -> Budget:
         value = headers.get(f"x-ratelimit-{name}", "")
         return int(value) if re.fullmatch(r"[0-9]{1,10}", value) else None
 
-    return Budget(number("remaining"), number("limit"), _moment(headers.get("x-ratelimit-reset")), kind)
+    return Budget(number("remaining"), number("limit"), iso_moment(headers.get("x-ratelimit-reset")), kind)
 
 
 def _too_many(headers: Mapping[str, str]) -> Transient:
     """Mastodon names the moment when its limit is lifted, and no Retry-After; what stands before it may name one."""
-    wait, lifted = http.retry_after(headers), _moment(headers.get("x-ratelimit-reset"))
+    wait, lifted = http.retry_after(headers), iso_moment(headers.get("x-ratelimit-reset"))
     if wait is None and lifted is not None:
         wait = max(1.0, (lifted - datetime.now(UTC)).total_seconds())
         return Transient(f"Mastodon had too many requests from us (429) until {lifted:%H:%M:%S} UTC.", wait)
@@ -612,6 +618,14 @@ class Mastodon:
             raise Terminal("There is nothing to search for.", "Enter the words to search for.")
         return walk(lambda token: self._found(words, token), cursor, order=ByTime(OVERLAP))
 
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`."""
+        return since(moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
+
     def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
         """What `fetch` gives, as it happens, with what was deleted meanwhile. Raises Transient, Terminal.
 
@@ -643,7 +657,8 @@ class Mastodon:
         named = ""
         if self._options.base_url is None:
             answer = self._get("/v2/instance", fine=(404,))
-            urls = _dict(_dict(_dict(answer.json()).get("configuration")).get("urls")) if answer.status == 200 else {}
+            told = as_dict(answer.json()) if answer.status == 200 else {}
+            urls = as_dict(as_dict(told.get("configuration")).get("urls"))
             named = str(urls.get("streaming") or "")
         plain_too = "?" if self._base.startswith("http:") else ""  # a token that travels sealed goes nowhere in clear
         if not re.fullmatch(rf"wss{plain_too}://{_HOST}", named.rstrip("/")):
@@ -669,26 +684,28 @@ class Mastodon:
         account has muted is taken out of a page, which therefore may be short, and only an empty one is the last.
         """
         offset = token or 0
+        below = offset + PAGE_SIZE if offset + 2 * PAGE_SIZE <= SEARCH_ENDS else None
         params = {"q": words, "type": "statuses", "limit": str(PAGE_SIZE), "offset": str(offset)}
         answer = self._get("/v2/search", list(params.items()))
         body = answer.json()
-        return self._listing(answer, body, offset + PAGE_SIZE if _list(_dict(body).get("statuses")) else None)
+        return self._listing(answer, body, below if as_list(as_dict(body).get("statuses")) else None)
 
     def _said_to_us(self, cursor: Cursor) -> Iterator[Page]:
         """By the order in which they reached us: a post that was long on its way is new all the same."""
-        arrived: dict[str, list[Any]] = {}
+        order = _ByArrival()
+        arrived = order.arrived
 
         def page_at(token: Token) -> Listing:
             params = [("types[]", kind) for kind in _SAID_TO_US]
             answer = self._get("/v1/notifications", [*params, *_page(token)])
             body = answer.json()
-            for item in map(_dict, _list(body)):
-                number, post_id = item.get("id"), f"{_dict(item.get('status')).get('id')}@{self._home}"
+            for item in map(as_dict, as_list(body)):
+                number, post_id = item.get("id"), f"{as_dict(item.get('status')).get('id')}@{self._home}"
                 if isinstance(number, str) and _is_number(number):
                     arrived[post_id] = max(arrived.get(post_id, [0, ""]), _arrived(number))
             return self._listing(answer, body, _next_max_id(answer.headers.get("link", "")))
 
-        return walk(page_at, cursor, order=ByKey(lambda post: arrived.get(post.external_id, [0, ""])))
+        return walk(page_at, cursor, order=order)
 
     def _listing(self, answer: http.Answer, body: object, next_token: Token) -> Listing:
         try:
@@ -785,10 +802,10 @@ class Mastodon:
 
     def _standing(self, status: object, number: str) -> Sent:
         """An answer that the instance says stands below the post of that number. Raises OutcomeUnknown."""
-        view = _dict(status)
+        view = as_dict(status)
         if not _is_number(view.get("id")) or view.get("in_reply_to_id") != number:
             raise OutcomeUnknown("Mastodon took the answer and did not say where it stands.")
-        sent_at = _moment(view.get("created_at")) or datetime.now(UTC)
+        sent_at = iso_moment(view.get("created_at")) or datetime.now(UTC)
         return Sent(f"{view['id']}@{self._home}", _web_address(view.get("url")), sent_at)
 
     def _ours_since(self, since: datetime) -> list[dict[str, Any]] | None:
@@ -800,7 +817,7 @@ class Mastodon:
             body = answer.json()
             if not isinstance(body, list):
                 raise Transient("Mastodon sent an answer without posts in it.")
-            made_since = [status for status in map(_dict, body) if _is_since(status, since)]
+            made_since = [status for status in map(as_dict, body) if _is_since(status, since)]
             ours += made_since
             token = _next_max_id(answer.headers.get("link", ""))
             if token is None or not made_since:
@@ -810,7 +827,7 @@ class Mastodon:
     def _says(self, status: dict[str, Any], text: str) -> bool:
         """Whether our post has these words: as they were sent where the instance tells, else as they are shown."""
         answer = self._get(f"/v1/statuses/{status.get('id')}/source", fine=(403, 404))
-        source = _dict(answer.json()).get("text") if answer.status == 200 else None
+        source = as_dict(answer.json()).get("text") if answer.status == 200 else None
         if isinstance(source, str):
             return clean(source).strip() == clean(text).strip()
         shown = status.get("content")
@@ -834,7 +851,7 @@ class Mastodon:
         """Those of at most 20 posts that the instance shows; before 4.3 it shows none in this way."""
         answer = self._get("/v1/statuses", [("id[]", number) for number in numbers], fine=(400, 404, 405, 422))
         body = answer.json() if answer.status == 200 else []
-        return {str(_dict(one).get("id")) for one in _list(body)}
+        return {str(as_dict(one).get("id")) for one in as_list(body)}
 
     def _status(self, number: str) -> dict[str, Any] | None:
         """A post; None where it is gone, or not for us to see. Raises Transient, Terminal."""
@@ -853,21 +870,21 @@ class Mastodon:
         answer = self._get("/v2/instance", fine=(404,))
         if answer.status == 404:
             return
-        says = _dict(_dict(_dict(answer.json()).get("configuration")).get("statuses"))
+        says = as_dict(as_dict(as_dict(answer.json()).get("configuration")).get("statuses"))
         most, per_link = says.get("max_characters"), says.get("characters_reserved_per_url")
         self._limits = (
-            most if isinstance(most, int) and _is_count(most, 10**6) and most else MAX_CHARS,
-            per_link if isinstance(per_link, int) and _is_count(per_link, 1_000) else PER_LINK,
+            most if isinstance(most, int) and is_count(most, 10**6) and most else MAX_CHARS,
+            per_link if isinstance(per_link, int) and is_count(per_link, 1_000) else PER_LINK,
         )
 
     def _who(self) -> dict[str, Any]:
         """Our own account, asked for once."""
         if self._me is None:
             body = self._get("/v1/accounts/verify_credentials").json()
-            if not _is_number(_dict(body).get("id")) or _handle(body, self._home) is None:
+            if not _is_number(as_dict(body).get("id")) or _handle(body, self._home) is None:
                 raise Transient("Mastodon did not say whose access token this is.")
             self._me = body
-        return _dict(self._me)
+        return as_dict(self._me)
 
     def _get(self, path: str, params: Sequence[tuple[str, str]] = (), fine: tuple[int, ...] = ()) -> http.Answer:
         url = f"{self._base}/api{path}" + (f"?{urlencode(params)}" if params else "")
@@ -890,7 +907,7 @@ class Mastodon:
 
 def _is_since(status: dict[str, Any], since: datetime) -> bool:
     """Whether a post of ours may have been made since then: the instance's clock is not ours. True where unknown."""
-    made = _moment(status.get("created_at"))
+    made = iso_moment(status.get("created_at"))
     return made is None or made >= since - CLOCKS_APART
 
 

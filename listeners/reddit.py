@@ -41,6 +41,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -49,7 +50,8 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
+from listeners.wording import words
 
 PLATFORM = "reddit"
 SOURCE = "Reddit"
@@ -62,6 +64,8 @@ OVERLAP = timedelta(minutes=10)
 MAX_QUERY = 512
 FIND_PAGES = 3
 CLOCKS_DIFFER = timedelta(minutes=1)
+
+_REACH = Reach("Reddit lists about the latest 1,000 and nothing below.", ends_after=1_000)
 
 CAPABILITY = Capability(
     platform=PLATFORM,
@@ -85,10 +89,25 @@ CAPABILITY = Capability(
                 author_names=r"[A-Za-z0-9_-]{3,20}",
                 scope=r"/?r/[A-Za-z0-9_]{2,21}(?:\+[A-Za-z0-9_]{2,21}){0,20}",
             ),
+            reach=_REACH,
         ),
-        Mode("posts", "New posts of a subreddit", "Subreddit", "Such as r/coffee, or r/coffee+tea for two."),
-        Mode("comments", "New comments of a subreddit", "Subreddit", "Such as r/coffee, or r/coffee+tea for two."),
-        Mode("inbox", "Mentions of us and replies to us", "", "Needs a user. Private messages are left alone."),
+        Mode(
+            "posts", "New posts of a subreddit", "Subreddit", "Such as r/coffee, or r/coffee+tea for two.", reach=_REACH
+        ),
+        Mode(
+            "comments",
+            "New comments of a subreddit",
+            "Subreddit",
+            "Such as r/coffee, or r/coffee+tea for two.",
+            reach=_REACH,
+        ),
+        Mode(
+            "inbox",
+            "Mentions of us and replies to us",
+            "",
+            "Needs a user. Private messages are left alone.",
+            reach=_REACH,
+        ),
     ),
     max_chars=10_000,
     editable=True,
@@ -120,8 +139,6 @@ CAPABILITY = Capability(
     trainable=False,
     cross_person_matching=False,
     recheck_every=timedelta(hours=6),
-    looks_back=True,
-    listing_ends=1_000,
     duties="Whatever is deleted on Reddit must go here too, with its author's name. Reddit approves each use, and "
     "commercial use by contract. No training on what is read, and no finding out who stands behind a user name.",
 )
@@ -368,8 +385,12 @@ class RedditListener:
         return walk(page_at, cursor, order=ByTime(overlap=OVERLAP))
 
     def since(self, query: Query, moment: datetime) -> Cursor:
-        """Where a reading begins that goes back to `moment`."""
+        """See `LooksBack`."""
         return since(moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
 
     def _listing_of(self, query: Query) -> tuple[str, dict[str, str]]:
         """The path and parameters of the listing that a query means. Raises Terminal for one that means none."""
@@ -450,7 +471,7 @@ class RedditListener:
             found, complete = look(post, me, since)
             answers = [one for one in found if one.parent_id == post.external_id and one.posted_at >= since]
             for answer in answers:
-                if _words(answer.text) == _words(text):
+                if words(answer.text) == words(text):
                     return Sent(answer.external_id, answer.url, answer.posted_at)
             known, others = known and complete, others or bool(answers)
         if others:
@@ -599,11 +620,6 @@ def _fullnames(name: object) -> list[str]:
 
 def _same_user(one: Author, other: Author) -> bool:
     return one.handle.lower() == other.handle.lower()
-
-
-def _words(text: str) -> list[str]:
-    """A text as far as Reddit keeps it: it trims ends and lines."""
-    return clean(text).split()
 
 
 def _verdict(thing: _Json, root: _Json) -> Verdict:

@@ -42,6 +42,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -50,9 +51,10 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.climbing import Bound, Step, climb
+from listeners.climbing import Bound, Step, behind, climb, since
 from listeners.http import Answer
 from listeners.plain_text import from_html, one_line
+from listeners.untrusted import as_dict, as_list
 
 PLATFORM = "stackexchange"
 TITLE = "Stack Exchange"
@@ -81,6 +83,8 @@ EXTRA = {
     "days": f"how many days back a new source begins; {FIRST_DAYS} where it is not given",
 }
 
+_REACH = Reach("Stack Exchange gives everything, back to the site's beginning.", oldest_first=True)
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title=TITLE,
@@ -97,6 +101,7 @@ CAPABILITY = Capability(
             label="Questions with a tag",
             query_label="Tag",
             help="Such as kettle; or kettle steam: all of up to five. Answers and comments are read too.",
+            reach=_REACH,
         ),
         Mode(
             name="search",
@@ -104,6 +109,7 @@ CAPABILITY = Capability(
             query_label="Words to search for",
             help="Questions with these words, and what among their answers and comments has them too.",
             syntax=Syntax(max_length=MAX_QUERY),
+            reach=_REACH,
         ),
     ),
     max_chars=ANSWER_CHARS,
@@ -183,14 +189,6 @@ class _NoPost(Exception):
 _Maker: TypeAlias = Callable[[dict[str, Any]], Post]
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < 10**18
 
@@ -204,7 +202,7 @@ class _Reader:
 
     def read(self, answer: object) -> list[Post | Rejected]:
         """Posts out of one decoded answer, each once. Raises Terminal where it is none with items in it."""
-        items = _dict(answer).get("items")
+        items = as_dict(answer).get("items")
         if not isinstance(items, list):
             raise Terminal(
                 "This is no answer of Stack Exchange with posts in it.",
@@ -214,7 +212,7 @@ class _Reader:
         rejected: list[Rejected] = []
         for where, item, make in self._items(items):
             try:
-                post = make(_dict(item))
+                post = make(as_dict(item))
                 found[post.external_id] = post
             except _NoPost as error:
                 rejected.append(Rejected(where, str(error)))
@@ -226,7 +224,7 @@ class _Reader:
     def _items(self, items: Iterable[object]) -> Iterator[tuple[str, object, _Maker]]:
         """Everything that should be a post, where it stands, and what makes one of it."""
         for n, item in enumerate(items, start=1):
-            named = _dict(item)
+            named = as_dict(item)
             question = named.get("question_id")
             if "comment_id" in named:
                 yield f"item {n}", item, self._comment
@@ -234,14 +232,14 @@ class _Reader:
                 yield from self._with_comments(f"item {n}", item, self._answer, question)
             else:
                 yield from self._with_comments(f"item {n}", item, self._question, question)
-                for m, answer in enumerate(_list(named.get("answers")), start=1):
+                for m, answer in enumerate(as_list(named.get("answers")), start=1):
                     yield from self._with_comments(f"item {n}, answer {m}", answer, self._answer, question)
 
     def _with_comments(
         self, where: str, item: object, make: _Maker, question: object
     ) -> Iterator[tuple[str, object, _Maker]]:
         yield where, item, make
-        for n, comment in enumerate(_list(_dict(item).get("comments")), start=1):
+        for n, comment in enumerate(as_list(as_dict(item).get("comments")), start=1):
             yield f"{where}, comment {n}", comment, partial(self._comment, question=question)
 
     def _question(self, item: dict[str, Any]) -> Post:
@@ -305,7 +303,7 @@ class _Reader:
 
 def _author(site: str, user: object) -> Author | None:
     """None for a deleted account, which has no number any more. People are told apart by site."""
-    named = _dict(user)
+    named = as_dict(user)
     number, name = named.get("user_id"), _plain(named.get("display_name"), 200)
     if not _is_number(number) or name is None:
         return None
@@ -434,6 +432,14 @@ class StackExchange:
         for page in climb(listings, cursor, start=start, overlap=OVERLAP):
             yield replace(page, cursor={**page.cursor, "filter": name, "watched": [[*one] for one in watched.items()]})
 
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. Questions that moved since are read whole, with their answers and comments."""
+        return since(("questions", "comments"), moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
+
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one answer with questions, answers or comments. Raises Terminal."""
         try:
@@ -468,7 +474,7 @@ class StackExchange:
             found = _Reader(self._site, roots).read(data)
         except Terminal as error:
             raise Transient("Stack Exchange sent an answer without posts in it.") from error
-        moments = [at for item in data["items"] if _is_number(at := _dict(item).get(moved))]
+        moments = [at for item in data["items"] if _is_number(at := as_dict(item).get(moved))]
         return Step(
             posts=[one for one in found if isinstance(one, Post)],
             newest=max((_moment(at) for at in moments if at <= LAST_SECOND), default=None),
@@ -497,7 +503,7 @@ class StackExchange:
             raise Terminal(verdict.reason, "Open the post and answer there.")
         target = _target(post, place)
         form = {"site": self._site, "body": _checked(text, target)}
-        made = _dict(next(iter(_list(self._send(target.method, f"{target.path}/add", form).get("items"))), None))
+        made = as_dict(next(iter(as_list(self._send(target.method, f"{target.path}/add", form).get("items"))), None))
         if not _is_number(made.get(target.id_field)):
             raise OutcomeUnknown("Stack Exchange took the answer and did not say where it stands.")
         return self._sent(post, target, made)
@@ -517,8 +523,8 @@ class StackExchange:
         data, _ = self._get(target.method, target.path, params)
         if not isinstance(data.get("items"), list):
             raise Transient("Stack Exchange sent an answer without posts in it.")
-        for item in map(_dict, data["items"]):
-            ours = _dict(item.get("owner")).get("user_id") == us and _is_number(item.get(target.id_field))
+        for item in map(as_dict, data["items"]):
+            ours = as_dict(item.get("owner")).get("user_id") == us and _is_number(item.get(target.id_field))
             if ours and _words(item.get("body_markdown")) == _words(clean(text)):
                 return self._sent(post, target, item)
         return CannotTell("More was said there since than can be looked through.") if data.get("has_more") else Absent()
@@ -542,7 +548,7 @@ class StackExchange:
         if not self._token:
             raise Terminal("This needs an access token.", "Enter one in the account.")
         data, _ = self._get("me", "/me", headers=self._as_us())
-        return _dict(next(iter(_list(data.get("items"))), None))
+        return as_dict(next(iter(as_list(data.get("items"))), None))
 
     # -- what was deleted
 
@@ -566,7 +572,7 @@ class StackExchange:
         data, _ = self._get(method, f"/{method}/{';'.join(numbers)}", {"pagesize": ASKED_AT_ONCE})
         if not isinstance(data.get("items"), list) or data.get("has_more") is True:
             raise Transient("Stack Exchange sent an answer without all posts in it.")
-        return {str(_dict(item).get(name)) for item in data["items"]}
+        return {str(as_dict(item).get(name)) for item in data["items"]}
 
     # -- the wire
 
@@ -576,7 +582,7 @@ class StackExchange:
         if known is None:
             params: _Params = {"base": "none", "include": fields.replace(" ", ";"), "unsafe": "false"}
             data, _ = self._get("filters/create", "/filters/create", params, of_site=False)
-            name = _dict(next(iter(_list(data.get("items"))), None)).get("filter")
+            name = as_dict(next(iter(as_list(data.get("items"))), None)).get("filter")
             if not isinstance(name, str) or not re.fullmatch(r"[\x21-\x7e]{1,500}", name):
                 raise Transient("Stack Exchange did not make a filter.")
             known = self._shared.filters[fields] = name
@@ -614,7 +620,7 @@ class StackExchange:
     def _understood(self, answer: Answer, method: str, *, sending: bool) -> tuple[dict[str, Any], Budget]:
         if answer.status >= 400:
             raise self._refusal(answer, sending=sending)
-        data = _dict(answer.json(sending=sending))
+        data = as_dict(answer.json(sending=sending))
         if "error_id" in data:  # errors may come with status 200, too
             raise self._refusal(replace(answer, status=400), sending=sending)
         return data, self._budget(data, method)
@@ -636,7 +642,7 @@ class StackExchange:
     def _refusal(self, answer: Answer, *, sending: bool) -> ListeningError:
         """Stack Exchange's errors have numbers of their own in a body; the status is nearly always 400."""
         try:
-            data = _dict(json.loads(answer.body))
+            data = as_dict(json.loads(answer.body))
         except (ValueError, RecursionError):
             data = {}
         number, words = data.get("error_id"), data.get("error_message")

@@ -39,6 +39,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -49,7 +50,8 @@ from listeners.base import (
 )
 from listeners.http import Answer, Client, refused, user_agent
 from listeners.plain_text import from_html, one_line
-from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.untrusted import as_dict, iso_moment
+from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
 
 PLATFORM = "wordpress"
 TITLE = "WordPress"
@@ -75,6 +77,8 @@ def length(text: str) -> int:
     return len(escape(clean(text), quote=False).encode())
 
 
+_REACH = Reach("The site gives all of its comments.")
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title=TITLE,
@@ -82,7 +86,7 @@ CAPABILITY = Capability(
     answering_rule="Any public comment may be answered below it, where the post is still open for comments.",
     checked_on=date(2026, 11, 22),
     modes=(
-        Mode("comments", "Comments on the site", "", "All of them, as soon as they are public."),
+        Mode("comments", "Comments on the site", "", "All of them, as soon as they are public.", reach=_REACH),
         Mode(
             name="search",
             label="Comments with certain words",
@@ -90,6 +94,7 @@ CAPABILITY = Capability(
             help="WordPress looks for them inside of words and in the writers' names, too.",
             # It takes what it is asked for as one piece of text, line breaks and all.
             syntax=Syntax(together=False, prefix="{}"),
+            reach=_REACH,
         ),
     ),
     max_chars=MAX_BYTES,
@@ -159,8 +164,8 @@ def _post_or_rejected(where: str, item: object, site: str, roots: Mapping[int, i
 
 def _post(item: object, site: str, roots: Mapping[int, int]) -> Post:
     """Raises _NoPost, ValidationError."""
-    comment = _dict(item)
-    number, link, html = comment.get("id"), comment.get("link"), _dict(comment.get("content")).get("rendered")
+    comment = as_dict(item)
+    number, link, html = comment.get("id"), comment.get("link"), as_dict(comment.get("content")).get("rendered")
     if not _is_id(number):
         raise _NoPost("has no number")
     if comment.get("status") != "approved":
@@ -201,32 +206,25 @@ def _author(comment: _Json, site: str) -> Author | None:
         return Author(id=f"{site}/user/{user}", handle=name or f"user {user}", display_name=name or None)
     if not name:
         return None
-    pictures = _dict(comment.get("author_avatar_urls")).values()
+    pictures = as_dict(comment.get("author_avatar_urls")).values()
     digests = [found[1] for picture in pictures if isinstance(picture, str) and (found := _AVATAR.search(picture))]
     return Author(id=f"{site}/guest/{digests[0] if digests else name}", handle=name, display_name=name)
 
 
 def _title(comment: _Json) -> str | None:
     """The title of the post that it stands below, where that came along."""
-    above = _dict(comment.get("_embedded")).get("up")
-    post = _dict(above[0]) if isinstance(above, list) and above else {}
-    html = _dict(post.get("title")).get("rendered")
+    above = as_dict(comment.get("_embedded")).get("up")
+    post = as_dict(above[0]) if isinstance(above, list) and above else {}
+    html = as_dict(post.get("title")).get("rendered")
     return one_line(from_html(html), 1_000) or None if isinstance(html, str) else None
 
 
 def _moment(value: object) -> datetime:
     """WordPress writes UTC without saying so."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise _NoPost("has no date")
-
-
-def _dict(value: object) -> _Json:
-    return value if isinstance(value, dict) else {}
+    moment = iso_moment(value)
+    if moment is None:
+        raise _NoPost("has no date")
+    return moment
 
 
 def _is_id(value: object) -> bool:
@@ -373,7 +371,7 @@ class _Duplicate(Terminal):
 def _said(answer: Answer) -> tuple[str, str]:
     """The error's code and its words, which may be HTML."""
     try:
-        error = _dict(json.loads(answer.body))
+        error = as_dict(json.loads(answer.body))
     except (ValueError, RecursionError):
         return "", ""
     code, message = error.get("code"), error.get("message")
@@ -416,15 +414,15 @@ class WordPress:
 
     def check(self) -> Health:
         """Asks who we are and whether that user may moderate. Raises Transient, Terminal."""
-        user = _dict(self._rest().get("/wp/v2/users/me", context="edit", _fields="id,name,capabilities").json())
+        user = as_dict(self._rest().get("/wp/v2/users/me", context="edit", _fields="id,name,capabilities").json())
         me = self._remember(user)
-        if _dict(user.get("capabilities")).get("moderate_comments") is not True:
+        if as_dict(user.get("capabilities")).get("moderate_comments") is not True:
             return Health(False, f"{me.handle} may not moderate comments on {self._name}. {_EDITOR}", me)
         return Health(True, f"Signed in as {me.handle} at {self._name}.", me)
 
     def _who(self) -> Author:
         """Who we are there. Raises Transient, Terminal."""
-        return self._me or self._remember(_dict(self._rest().get("/wp/v2/users/me", _fields="id,name").json()))
+        return self._me or self._remember(as_dict(self._rest().get("/wp/v2/users/me", _fields="id,name").json()))
 
     def _remember(self, user: _Json) -> Author:
         me = _author({"author": user.get("id"), "author_name": user.get("name")}, self._name)
@@ -442,6 +440,14 @@ class WordPress:
         yield from reading.approved_since(cursor)
         for page in walk(reading.page_at, cursor.get("walk", {}), order=ByTime(overlap=timedelta(minutes=10))):
             yield replace(page, cursor={"walk": page.cursor, "waiting": reading.watched()})
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`."""
+        return {"walk": since(moment)}
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor.get("walk", {}))
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """The comments of one answer of /wp/v2/comments. Raises Terminal where it is none."""
@@ -485,7 +491,7 @@ class WordPress:
             if (sent := self._with_words(self._ours_below(above["id"]), text)) is not None:
                 return sent
             raise
-        comment = _dict(answer.json(sending=True))
+        comment = as_dict(answer.json(sending=True))
         if answer.status != 201 or not _is_id(comment.get("id")):
             raise OutcomeUnknown("WordPress took the answer and did not say where it stands.")
         return self._sent(comment)
@@ -508,7 +514,7 @@ class WordPress:
         if number is None:
             raise Terminal("This is no comment on this site.", "Answer it where it was made.")
         found = _items(self._rest().get("/wp/v2/comments", include=number, status="all", _fields="id,post,status"))
-        comment = next((one for one in map(_dict, found) if one.get("id") == number), {})
+        comment = next((one for one in map(as_dict, found) if one.get("id") == number), {})
         if comment.get("status") != "approved" or not _is_id(comment.get("post")):
             raise Terminal("The comment is not public any more.", "Close it unanswered.")
         return comment
@@ -528,7 +534,7 @@ class WordPress:
                 order="asc",
                 _fields=_OWN_FIELDS,
             )
-            more = [one for one in map(_dict, _items(answer)) if _is_id(one.get("id"))]
+            more = [one for one in map(as_dict, _items(answer)) if _is_id(one.get("id"))]
             ours += more
             if not more or len(ours) >= _total(answer):
                 break
@@ -560,7 +566,7 @@ class WordPress:
             some = numbers[start : start + PER_PAGE]
             include = ",".join(map(str, some))
             answer = self._rest().get("/wp/v2/comments", include=include, per_page=PER_PAGE, _fields="id,status")
-            public = {one.get("id") for one in map(_dict, _items(answer)) if one.get("status") == "approved"}
+            public = {one.get("id") for one in map(as_dict, _items(answer)) if one.get("status") == "approved"}
             there |= {asked[number]: number in public for number in some}
         return there
 
@@ -614,12 +620,12 @@ class _Reading:
         )
         items = _items(answer)
         self._waiting |= {
-            one["id"] for one in map(_dict, items) if one.get("status") == "hold" and _is_id(one.get("id"))
+            one["id"] for one in map(as_dict, items) if one.get("status") == "hold" and _is_id(one.get("id"))
         }
-        public = [one for one in items if _dict(one).get("status") != "hold"]
+        public = [one for one in items if as_dict(one).get("status") != "hold"]
         self._climb(public)
         found = _parsed(public, self._site, _roots(self._parents, _parents(public)))
-        keys = [(one.get("date_gmt"), one.get("id")) for one in map(_dict, items)]
+        keys = [(one.get("date_gmt"), one.get("id")) for one in map(as_dict, items)]
         sortable = [key for key in keys if isinstance(key[0], str) and _is_id(key[1])]
         return _Listed(
             posts=[one for one in found if isinstance(one, Post)],
@@ -659,7 +665,7 @@ class _Listed:
 
 def _parents(items: Sequence[object]) -> dict[int, int]:
     """Each comment's parent, 0 for the first of a thread."""
-    comments = [one for one in map(_dict, items) if _is_id(one.get("id"))]
+    comments = [one for one in map(as_dict, items) if _is_id(one.get("id"))]
     return {one["id"]: one["parent"] if _is_id(one.get("parent")) else 0 for one in comments}
 
 
@@ -718,7 +724,7 @@ def _is_since(comment: _Json, since: datetime) -> bool:
 
 def _plain(comment: _Json) -> str:
     """The words of our own comment. `raw` is what we sent; `rendered` has other quotation marks and dashes."""
-    raw = _dict(comment.get("content")).get("raw")
+    raw = as_dict(comment.get("content")).get("raw")
     return _folded(unescape(raw)) if isinstance(raw, str) else ""
 
 

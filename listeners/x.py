@@ -40,6 +40,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Syntax,
@@ -48,6 +49,7 @@ from listeners.base import (
     Verdict,
     clean,
 )
+from listeners.untrusted import as_dict, iso_moment
 from listeners.walking import ByKey, Listing, Token, walk
 
 PLATFORM = "x"
@@ -223,7 +225,7 @@ def _posts(document: object) -> list[Post | Rejected]:
         raise _not_x("This is a refusal of X's, with no posts in it.")
     data = document.get("data", [])
     tweets = data if isinstance(data, list) else [data]
-    includes = _dict(document.get("includes"))
+    includes = as_dict(document.get("includes"))
     users = _by_id(includes.get("users"))
     others = _by_id(includes.get("tweets"))
     where = "data[{}]" if isinstance(data, list) else "data"
@@ -262,7 +264,7 @@ def _post(tweet: object, users: _Json, others: _Json) -> Post | None:
     if "retweeted" in related:
         return None
     author = _author(tweet.get("author_id"), users)
-    long_form = _dict(tweet.get("note_tweet"))
+    long_form = as_dict(tweet.get("note_tweet"))
     whole = long_form if isinstance(long_form.get("text"), str) else tweet
     root = tweet.get("conversation_id")
     quoted = related.get("quoted")
@@ -278,14 +280,10 @@ def _post(tweet: object, users: _Json, others: _Json) -> Post | None:
         root_id=root if _is_id(root) and root != name else None,
         mentions=_mentions(tweet, whole, users),
         quotes_id=quoted,
-        quotes_author_id=_id_or_none(_dict(others.get(quoted)).get("author_id")) if quoted else None,
+        quotes_author_id=_id_or_none(as_dict(others.get(quoted)).get("author_id")) if quoted else None,
         engagement=_engagement(tweet.get("public_metrics")),
         kind=Kind.COMMENT if "replied_to" in related else Kind.POST,
     )
-
-
-def _dict(value: object) -> _Json:
-    return value if isinstance(value, dict) else {}
 
 
 def _dicts(value: object) -> list[_Json]:
@@ -309,8 +307,8 @@ def _author(author_id: object, users: _Json) -> Author | None:
     name = _id_or_none(author_id)
     if name is None:
         return None
-    user = _dict(users.get(name))
-    followers = _dict(user.get("public_metrics")).get("followers_count")
+    user = as_dict(users.get(name))
+    followers = as_dict(user.get("public_metrics")).get("followers_count")
     return Author(
         id=name,
         handle=user.get("username") or name,
@@ -324,7 +322,7 @@ def _text(whole: _Json) -> Any:
     text = whole.get("text")
     if not isinstance(text, str):
         return text
-    for link in _dicts(_dict(whole.get("entities")).get("urls"))[:50]:
+    for link in _dicts(as_dict(whole.get("entities")).get("urls"))[:50]:
         short, full = link.get("url"), link.get("expanded_url")
         if (
             isinstance(short, str)
@@ -345,11 +343,10 @@ def _language(code: object) -> str | None:
 def _moment(tweet: _Json) -> datetime:
     told = tweet.get("created_at")
     if isinstance(told, str):
-        try:
-            moment = datetime.fromisoformat(told)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise _NoPost(f"created_at is no moment: {told:.40}") from error
+        moment = iso_moment(told)
+        if moment is None:
+            raise _NoPost(f"created_at is no moment: {told:.40}")
+        return moment
     if told is not None or int(tweet["id"]) < _FIRST_TIMED_ID:
         raise _NoPost("created_at is no moment")
     return _time_of(int(tweet["id"]))
@@ -370,8 +367,8 @@ def _mentions(tweet: _Json, whole: _Json, users: _Json) -> tuple[str, ...]:
     ids = {user["username"].lower(): name for name, user in users.items() if isinstance(user.get("username"), str)}
     found: list[str] = []
     for named in (
-        *_dicts(_dict(tweet.get("entities")).get("mentions")),
-        *_dicts(_dict(whole.get("entities")).get("mentions")),
+        *_dicts(as_dict(tweet.get("entities")).get("mentions")),
+        *_dicts(as_dict(whole.get("entities")).get("mentions")),
     ):
         username = named.get("username")
         if _is_id(named.get("id")):
@@ -382,7 +379,7 @@ def _mentions(tweet: _Json, whole: _Json, users: _Json) -> tuple[str, ...]:
 
 
 def _engagement(metrics: object) -> dict[str, int]:
-    counts = ((ours, _dict(metrics).get(theirs)) for theirs, ours in _COUNTS.items())
+    counts = ((ours, as_dict(metrics).get(theirs)) for theirs, ours in _COUNTS.items())
     return {name: n for name, n in counts if type(n) is int and 0 <= n < 2**53}
 
 
@@ -412,7 +409,7 @@ class XListener:
         if self._our_id is None:
             return Health(True, "X answers this app. Without an access token it can search, but not answer.")
         told = self._ask(lambda client: client.get_me(user_auth=True))
-        user = _dict(_dict(told).get("data"))
+        user = as_dict(as_dict(told).get("data"))
         name, handle = user.get("id"), user.get("username")
         if not isinstance(handle, str) or not isinstance(name, str) or not _is_id(name):
             raise Transient("X did not say who we are.")
@@ -440,6 +437,15 @@ class XListener:
             return self._pages(cursor, mentions, None)
         raise Terminal(f"X has no mode {mode[:80]!r}.", f"Choose {', '.join(m.name for m in CAPABILITY.modes)}.")
 
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. X's numbers are made of the time."""
+        return {"done_until": {"key": _id_at(moment)}}
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        mark = cursor.get("done_until")
+        return _time_of(mark["key"]) if mark and "walking" in cursor else None
+
     def _pages(self, cursor: Cursor, ask: Callable[..., Any], reaches_back: timedelta | None) -> Iterator[Page]:
         """Walks by ids, which stay good for as long as posts do; X's own page tokens do not."""
         mark = cursor.get("done_until")
@@ -461,7 +467,7 @@ class XListener:
             raise Transient("X answered something other than posts.") from error
         return Listing(
             posts=[post for post in found if isinstance(post, Post)],
-            next_token=_next(_dict(document)),
+            next_token=_next(as_dict(document)),
             rejected=[rejected for rejected in found if isinstance(rejected, Rejected)],
             budget=self._budget,
         )
@@ -477,7 +483,7 @@ class XListener:
         return there
 
     def _looked_up(self, names: list[str]) -> dict[str, bool]:
-        told = _dict(self._ask(lambda client: client.get_tweets(names)))
+        told = as_dict(self._ask(lambda client: client.get_tweets(names)))
         gone = {_id_or_none(error.get("resource_id")) for error in _dicts(told.get("errors")) if _says_gone(error)}
         posts = _by_id(told.get("data"))
         there = {name: name in posts for name in names if name in posts or name in gone}
@@ -517,7 +523,7 @@ class XListener:
         told = self._ask(
             lambda client: client.create_tweet(text=text, in_reply_to_tweet_id=post.external_id), sending=True
         )
-        name = _id_or_none(_dict(_dict(told).get("data")).get("id"))
+        name = _id_or_none(as_dict(as_dict(told).get("data")).get("id"))
         if name is None:
             raise OutcomeUnknown("X took the answer, but did not show the post; it may have been posted.")
         sent_at = _time_of(int(name)) if int(name) >= _FIRST_TIMED_ID else datetime.now(UTC)
@@ -544,7 +550,7 @@ class XListener:
         us = self._need_us()
         page = {"start_time": since, "max_results": PAGE, "pagination_token": token, **_FIELDS}
         told = self._ask(lambda client: client.get_users_tweets(us, user_auth=True, **page))
-        following = _dict(_dict(told).get("meta")).get("next_token")
+        following = as_dict(as_dict(told).get("meta")).get("next_token")
         return self._listing(told), following if isinstance(following, str) else None
 
     # Talking to X
@@ -651,7 +657,7 @@ def _bounds(mark: _Json | None, token: Token, oldest: datetime | None) -> dict[s
 
 def _next(document: _Json) -> str | None:
     """The id below which the next page begins; None at the end."""
-    meta = _dict(document.get("meta"))
+    meta = as_dict(document.get("meta"))
     if not isinstance(meta.get("next_token"), str):
         return None
     ids = [
@@ -711,7 +717,7 @@ def _refused(response: requests.Response, sending: bool) -> ListeningError:
 def _said(response: requests.Response) -> tuple[str, str]:
     """X's words for a refusal, one line, and its type; both may be empty."""
     try:
-        told = _dict(response.json())
+        told = as_dict(response.json())
     except (ValueError, RecursionError):
         return "", ""
     messages = [error.get("message") or error.get("detail") for error in _dicts(told.get("errors"))]

@@ -50,6 +50,7 @@ from listeners.base import (
     clean,
 )
 from listeners.plain_text import from_html, one_line
+from listeners.untrusted import as_dict, as_list, is_count, iso_moment
 from listeners.walking import ByTime, Listing, Mark, StaleToken, Token, walk
 
 PLATFORM = "youtube"
@@ -164,31 +165,9 @@ class _NoComment(Exception):
     """Why an item of an answer is no comment, in words."""
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
 def _items(answer: object) -> list[Any]:
     """The threads or comments of one decoded answer. Raises Terminal where it is none that YouTube gives."""
-    body = _dict(answer)
+    body = as_dict(answer)
     if isinstance(body.get("items"), list):
         return list(body["items"])
     if isinstance(body.get("snippet"), dict):  # what comments.insert answers: the comment itself
@@ -213,19 +192,19 @@ def _read(items: Sequence[object], video: str | None = None) -> list[Post | Reje
 
 
 def _comments_of(where: str, item: object, video: str | None) -> Iterator[tuple[str, object, str | None]]:
-    snippet = _dict(_dict(item).get("snippet"))
+    snippet = as_dict(as_dict(item).get("snippet"))
     if "topLevelComment" not in snippet:
         yield where, item, video
         return
     video = snippet["videoId"] if isinstance(snippet.get("videoId"), str) else video
     yield where, snippet["topLevelComment"], video
-    for number, reply in enumerate(_list(_dict(_dict(item).get("replies")).get("comments")), start=1):
+    for number, reply in enumerate(as_list(as_dict(as_dict(item).get("replies")).get("comments")), start=1):
         yield f"{where}, reply {number}", reply, video
 
 
 def _post_or_rejected(where: str, comment: object, video: str | None) -> Post | Rejected:
     try:
-        return _post(_dict(comment), video)
+        return _post(as_dict(comment), video)
     except _NoComment as error:
         return Rejected(where, str(error))
     except ValidationError as error:
@@ -235,10 +214,10 @@ def _post_or_rejected(where: str, comment: object, video: str | None) -> Post | 
 
 def _post(comment: dict[str, Any], video: str | None) -> Post:
     """One comment resource. Raises _NoComment, ValidationError."""
-    number, snippet = comment.get("id"), _dict(comment.get("snippet"))
+    number, snippet = comment.get("id"), as_dict(comment.get("snippet"))
     if not isinstance(number, str) or not _COMMENT_ID.fullmatch(number):
         raise _NoComment("has no id")
-    posted_at, updated_at = _moment(snippet.get("publishedAt")), _moment(snippet.get("updatedAt"))
+    posted_at, updated_at = iso_moment(snippet.get("publishedAt")), iso_moment(snippet.get("updatedAt"))
     if posted_at is None:
         raise _NoComment("has no date")
     text, parent, likes = _words(snippet), snippet.get("parentId"), snippet.get("likeCount")
@@ -256,7 +235,7 @@ def _post(comment: dict[str, Any], video: str | None) -> Post:
         edited_at=updated_at if updated_at and updated_at > posted_at else None,
         parent_id=parent,
         root_id=parent,
-        engagement={"likes": likes} if isinstance(likes, int) and _is_count(likes) else {},
+        engagement={"likes": likes} if isinstance(likes, int) and is_count(likes) else {},
         kind=Kind.COMMENT,
     )
 
@@ -277,7 +256,7 @@ def _address(video: str | None, comment: str) -> str | None:
 
 def _author(snippet: dict[str, Any]) -> Author | None:
     """Who wrote it; None where the account is gone. The name shown is the handle by now, such as @jane."""
-    channel, name = _dict(snippet.get("authorChannelId")).get("value"), snippet.get("authorDisplayName")
+    channel, name = as_dict(snippet.get("authorChannelId")).get("value"), snippet.get("authorDisplayName")
     channel = channel if isinstance(channel, str) and 0 < len(channel.strip()) <= 200 else None
     name = one_line(name, 200) if isinstance(name, str) else ""
     if not channel and not name:
@@ -425,12 +404,12 @@ _STALE = ("invalidPageToken", "processingFailure")
 def _reasons(body: bytes) -> tuple[list[str], str]:
     """The names of what is wrong in an error's body, and its words."""
     try:
-        error = _dict(json.loads(body[:100_000])).get("error")
+        error = as_dict(json.loads(body[:100_000])).get("error")
     except (ValueError, RecursionError):
         return [], ""
-    details = [one for part in ("errors", "details") for one in _list(_dict(error).get(part))]
-    reasons = [reason for one in details if isinstance(reason := _dict(one).get("reason"), str)]
-    said = error if isinstance(error, str) else _dict(error).get("message")
+    details = [one for part in ("errors", "details") for one in as_list(as_dict(error).get(part))]
+    reasons = [reason for one in details if isinstance(reason := as_dict(one).get("reason"), str)]
+    said = error if isinstance(error, str) else as_dict(error).get("message")
     return reasons, one_line(from_html(said)) if isinstance(said, str) else ""
 
 
@@ -500,9 +479,9 @@ class YouTube:
 
         Raises Transient, Terminal. Of several videos one that cannot be read is reported, and the others are read.
         """
-        names = {name: number for name, number in _dict(cursor.get("channels")).items() if isinstance(number, str)}
+        names = {name: number for name, number in as_dict(cursor.get("channels")).items() if isinstance(number, str)}
         places = self._places(query, names)
-        listings = {number: _dict(_dict(cursor.get("listings")).get(number)) for _, number in places}
+        listings = {number: as_dict(as_dict(cursor.get("listings")).get(number)) for _, number in places}
         closed: list[Rejected] = []
         for by, number in places:
             try:
@@ -547,9 +526,9 @@ class YouTube:
 
     def _comments(self, by: str, number: str, state: Mapping[str, Any]) -> Iterator[Page]:
         """The pages of one listing. Its cursor holds the walk, the first page's ETag, and when it last went deep."""
-        began, deep_at = datetime.now(UTC), _moment(state.get("deep_at"))
+        began, deep_at = datetime.now(UTC), iso_moment(state.get("deep_at"))
         depth = _Depth(bool(state.get("deep")) or deep_at is None or began - deep_at > DEEP_EVERY)
-        etag, counts = state.get("etag"), {**_dict(state.get("replies"))}
+        etag, counts = state.get("etag"), {**as_dict(state.get("replies"))}
 
         def page_at(token: Token) -> Listing:
             nonlocal etag
@@ -562,7 +541,7 @@ class YouTube:
                 etag = answer.headers.get("etag")
             return self._listing(body, counts)
 
-        for page in walk(page_at, _dict(state.get("walk")), order=depth):
+        for page in walk(page_at, as_dict(state.get("walk")), order=depth):
             if depth.deep and "walking" not in page.cursor:
                 depth.deep, deep_at = False, began
             kept = dict(list(counts.items())[-THREADS_KEPT:])
@@ -589,9 +568,9 @@ class YouTube:
         except Terminal as error:
             raise Transient("YouTube sent an answer without comments in it.") from error
         found = _read(threads)
-        for thread in map(_dict, threads):
+        for thread in map(as_dict, threads):
             found += self._more_replies(thread, counts)
-        below = _dict(body).get("nextPageToken")
+        below = as_dict(body).get("nextPageToken")
         posts = {one.external_id: one for one in found if isinstance(one, Post)}
         return Listing(
             # Threads last: by them alone a walk sees how far down it has come.
@@ -603,8 +582,8 @@ class YouTube:
 
     def _more_replies(self, thread: dict[str, Any], counts: dict[str, int]) -> list[Post | Rejected]:
         """The replies of a thread that has more than came with it, where their number has changed."""
-        number, snippet = thread.get("id"), _dict(thread.get("snippet"))
-        total, came = snippet.get("totalReplyCount"), len(_list(_dict(thread.get("replies")).get("comments")))
+        number, snippet = thread.get("id"), as_dict(thread.get("snippet"))
+        total, came = snippet.get("totalReplyCount"), len(as_list(as_dict(thread.get("replies")).get("comments")))
         if not isinstance(number, str) or not _COMMENT_ID.fullmatch(number) or not isinstance(total, int):
             return []
         if total <= came or counts.get(number) == total:
@@ -631,8 +610,8 @@ class YouTube:
                 return replies, True
             if answer.status >= 400:
                 raise _meaning(answer)
-            body = _dict(answer.json())
-            replies += _list(body.get("items"))
+            body = as_dict(answer.json())
+            replies += as_list(body.get("items"))
             token = body["nextPageToken"] if isinstance(body.get("nextPageToken"), str) else ""
             if not token:
                 return replies, True
@@ -679,10 +658,10 @@ class YouTube:
         """Looks for our reply in the thread. It never says Absent: YouTube lists nothing that it holds for review."""
         ours = self._own_channel()["id"]
         replies, _ = self._replies(_thread_of(post))
-        for reply in map(_dict, replies):
-            snippet = _dict(reply.get("snippet"))
-            made = _moment(snippet.get("publishedAt"))
-            if _dict(snippet.get("authorChannelId")).get("value") != ours or made is None:
+        for reply in map(as_dict, replies):
+            snippet = as_dict(reply.get("snippet"))
+            made = iso_moment(snippet.get("publishedAt"))
+            if as_dict(snippet.get("authorChannelId")).get("value") != ours or made is None:
                 continue
             if made >= since - CLOCKS_APART and _same(_words(snippet), text):
                 return self._sent(reply, post)
@@ -691,11 +670,11 @@ class YouTube:
         )
 
     def _sent(self, comment: object, post: Post) -> Sent:
-        number, snippet = _dict(comment).get("id"), _dict(_dict(comment).get("snippet"))
+        number, snippet = as_dict(comment).get("id"), as_dict(as_dict(comment).get("snippet"))
         if not isinstance(number, str) or not _COMMENT_ID.fullmatch(number):
             raise OutcomeUnknown("YouTube took the answer and did not say where it stands.")
         video = parse_qs(urlsplit(post.url or "").query).get("v", [None])[0]
-        return Sent(number, _address(video, number), _moment(snippet.get("publishedAt")) or datetime.now(UTC))
+        return Sent(number, _address(video, number), iso_moment(snippet.get("publishedAt")) or datetime.now(UTC))
 
     # -- what was deleted
 
@@ -714,9 +693,9 @@ class YouTube:
         answer = self._ask("comments", {"part": "id", "id": ",".join(ids)}, fine=(400, 403, 404))
         if answer.status == 200:
             body = answer.json()
-            if not isinstance(_dict(body).get("items"), list):
+            if not isinstance(as_dict(body).get("items"), list):
                 raise Transient("YouTube sent an answer without comments in it.")
-            return {str(_dict(item).get("id")) for item in body["items"]}
+            return {str(as_dict(item).get("id")) for item in body["items"]}
         meaning, (reasons, _) = _meaning(answer), _reasons(answer.body)
         if answer.status != 404 and "commentNotFound" not in reasons:
             raise meaning
@@ -744,7 +723,7 @@ class YouTube:
         return self._account.channel
 
     def _first(self, body: object) -> dict[str, Any]:
-        return _dict(next(iter(_list(_dict(body).get("items"))), None))
+        return as_dict(next(iter(as_list(as_dict(body).get("items"))), None))
 
     def _get(self, what: str, **params: str | int) -> Any:
         """One decoded answer. Raises Transient, Terminal."""
@@ -792,7 +771,7 @@ class YouTube:
     def _renew(self) -> None:
         """A new access token, good for about an hour."""
         answer = self._client.post_form(self._sign_in, {"grant_type": "refresh_token", **self._oauth}, fine=(400, 401))
-        body = _dict(answer.json())
+        body = as_dict(answer.json())
         if answer.status != 200:
             raise _refused_sign_in(body)
         token, lasts = body.get("access_token"), body.get("expires_in")
@@ -834,7 +813,7 @@ def _refused_sign_in(body: dict[str, Any]) -> ListeningError:
 
 
 def _channel_author(channel: dict[str, Any]) -> Author:
-    snippet = _dict(channel.get("snippet"))
+    snippet = as_dict(channel.get("snippet"))
     names = [
         name for name in (snippet.get("customUrl"), snippet.get("title")) if isinstance(name, str) and name.strip()
     ]

@@ -64,6 +64,8 @@ class AccountRow:
     external_id: str | None
     credentials: bytes
     saved_at: datetime | None
+    access_until: datetime | None
+    renew_at: datetime | None
 
 
 _JOINED = ("author_name", "mention_url", "account_handle")

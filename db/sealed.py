@@ -8,10 +8,11 @@ from sqlalchemy import select, update
 
 from db.engine import Transaction
 from db.sql import table
-from db.tables import Hook, PlatformAccount
+from db.tables import Connecting, Hook, PlatformAccount
 
 COLUMNS = (
     (table(PlatformAccount), "credentials"),
+    (table(Connecting), "sealed"),
     (table(Hook), "secret"),
     (table(Hook), "old_secret"),
 )

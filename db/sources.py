@@ -106,6 +106,9 @@ class AccountRow:
     expires_at: datetime | None
     refused_at: datetime | None
     dead_at: datetime | None
+    connected_at: datetime | None
+    access_until: datetime | None
+    renew_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,11 +364,12 @@ def save_account(tx: Transaction, account_id: int | None, values: Mapping[str, A
     """Adds an account, or changes one; returns its id. What was known of its check is forgotten."""
     fresh = {
         "checked_at": None, "check_ok": None, "check_words": "", "next_check_at": now + FIRST_CHECK, "saved_at": now,
-        "expires_at": None, "refused_at": None, "dead_at": None,
+        "expires_at": None, "refused_at": None, "dead_at": None, "connected_at": None, "access_until": None,
+        "renew_at": None,
     }  # fmt: skip
     if account_id is None:
-        return added(tx, _accounts.insert().values({**values, **fresh, "created_at": now}))
-    tx.connection.execute(update(_accounts).where(_accounts.c.id == account_id).values({**values, **fresh}))
+        return added(tx, _accounts.insert().values({**fresh, **values, "created_at": now}))
+    tx.connection.execute(update(_accounts).where(_accounts.c.id == account_id).values({**fresh, **values}))
     return account_id
 
 
@@ -396,6 +400,13 @@ def accounts_to_check(tx: Transaction, now: datetime, limit: int) -> list[int]:
     """Accounts that should be checked now, longest due first."""
     due = func.coalesce(_accounts.c.next_check_at, _accounts.c.created_at)
     query = select(_accounts.c.id).where(due <= now).order_by(due).limit(limit)
+    return list(tx.connection.execute(query).scalars())
+
+
+def accounts_to_renew(tx: Transaction, now: datetime, limit: int) -> list[int]:
+    """Accounts whose access should be renewed now, longest due first."""
+    due = _accounts.c.renew_at
+    query = select(_accounts.c.id).where(due <= now, _accounts.c.dead_at.is_(None)).order_by(due).limit(limit)
     return list(tx.connection.execute(query).scalars())
 
 

@@ -140,6 +140,38 @@ class PlatformAccount(SQLModel, table=True):
     """The first time in a row that the platform did not accept the credentials."""
     dead_at: datetime | None = None
     """Set once they were refused again, minutes after `refused_at`: nothing is asked with them any more."""
+    connected_at: datetime | None = None
+    """When a person connected it at the platform itself; None where the credentials were entered by hand."""
+    access_until: datetime | None = None
+    """Until then the access that the platform gave is good; None where it has no end that we know of."""
+    renew_at: datetime | None = Field(default=None, index=True)
+    """When that access is renewed; None where it is not. A worker that does moves it on first, which is its claim."""
+
+
+class Connecting(SQLModel, table=True):
+    """A person at a platform's own page, on the way to give us leave there; see dialogue/connecting.py."""
+
+    __tablename__ = "connecting"
+    __table_args__ = (_IDS_NEVER_REUSED,)
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: int
+    session: str = Field(index=True)
+    """A digest of the session that it was begun in."""
+    token: str
+    """A digest of the `state` that goes there and must come back."""
+    platform: str
+    account_id: int | None = None
+    """The account that is connected again; of a new one, once it is kept."""
+    stage: str = "begun"
+    """begun, sent (its page can be opened), returned, spent (the code was used), kept, ended."""
+    words: str = ""
+    """How it ended, where it did not end well."""
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Encrypted JSON of name to value: what was entered, the verifier, the page's address, the code; {} once spent."""
+    request_id: int | None = None
+    """What the worker does with it."""
+    created_at: datetime
+    expires_at: datetime
 
 
 class Source(SQLModel, table=True):
@@ -522,6 +554,21 @@ class MentionEdit(SQLModel, table=True):
     title: str | None = None
     text: str
     replaced_at: datetime
+
+
+class MentionContext(SQLModel, table=True):
+    """A post that a mention answers, quotes or stands under, as it was given with it; in no list and no count."""
+
+    __tablename__ = "mention_context"
+    id: int | None = Field(default=None, primary_key=True)
+    mention_id: int = Field(foreign_key="mentions.id", ondelete="CASCADE", index=True)
+    external_id: str = Field(index=True)
+    author_id: str | None = None
+    author_name: str = ""
+    url: str | None = None
+    title: str | None = None
+    text: str
+    posted_at: datetime
 
 
 class Tombstone(SQLModel, table=True):

@@ -107,6 +107,8 @@ class Post(BaseModel):
     engagement: dict[Line, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """Public counts by the platform's own names, such as likes, reposts, replies."""
     kind: Kind = Kind.POST
+    context: tuple[Post, ...] = ()
+    """What it answers, quotes or stands under, as far as that came along; shown beside it, and no mention by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,21 @@ class Syntax:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How far back the power `LooksBack` gets in one mode. `words` say it in a sentence, before anybody asks for it."""
+
+    words: str
+    possible: bool = True
+    """False: a new source reads all that there is to be had, and the words say so."""
+    at_most: timedelta | None = None
+    """How long ago the oldest post was made that is still given; None where that has no end."""
+    ends_after: int | None = None
+    """After about so many posts a listing ends, and nothing can be asked that lies below; None where it goes on."""
+    oldest_first: bool = False
+    """Whether it is read upwards, from the day on that was asked for; otherwise down to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
     """One way to listen on a platform. `label` and `query_label` are shown; an empty `query_label` needs no query."""
 
@@ -198,6 +215,8 @@ class Mode:
     an address, and a `Query` holds it as it was typed."""
     streams: bool = False
     """Whether it is read by `Streams.stream`. Its `fetch` then only shows what sort of posts the stream would bring."""
+    reach: Reach | None = None
+    """How far back it can be read; None where nobody asks for it, and of a stream, which has no past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +229,46 @@ class CredentialField:
     help: str = ""
     default: str = ""
     required: bool = True
+    typed: bool = True
+    """False: only `OAuth` has a use for it, and it is not asked for where credentials are entered by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """How a person gives us leave at the platform itself, in place of entering credentials: an authorization code (RFC
+    6749), with PKCE (RFC 7636). What it names as a field is one of `Capability.credentials`; see `listeners.oauth`."""
+
+    authorize_url: str
+    token_url: str
+    """Both are addresses, or paths on `site`."""
+    scopes: tuple[str, ...]
+    asks: tuple[str, ...]
+    """Fields that a person enters first: those of our application there, which must hold something."""
+    may_ask: tuple[str, ...] = ()
+    """Fields that a person may enter with them."""
+    access: str = ""
+    """The field that holds the access token; "" where the listener gets its own with the refresh token."""
+    refresh: str = ""
+    """The field that holds the refresh token; "" where there is none."""
+    replaces: tuple[str, ...] = ()
+    """Fields of another way in: they are forgotten, so that nothing is done in two names."""
+    guide: tuple[str, ...] = ()
+    """How to register our application there, step by step, in Markdown."""
+    site: Callable[[Mapping[str, str]], str] | None = field(default=None, compare=False)
+    """The address of an account's own server, from its fields. Raises Terminal."""
+    register_path: str = ""
+    """Where an application registers itself on `site`, so that nobody has to."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """What else its page is asked with."""
+    scopes_apart: str = " "
+    """What stands between two scopes."""
+    pkce: bool = True
+    basic: bool = False
+    """Whether our application names itself in a header, and not in the form."""
+    plain_http: bool = True
+    """Whether it sends people back to http:// on another machine than their own. To their own all do."""
+    loopback: tuple[str, ...] = ("localhost", "127.0.0.1")
+    """The names of a person's own machine that it sends back to."""
 
 
 class Answering(StrEnum):
@@ -259,6 +318,8 @@ class Capability:
     credentials: tuple[CredentialField, ...] = ()
     guide: tuple[str, ...] = ()
     """How to get the credentials, step by step, in Markdown; shown where they are entered."""
+    oauth: OAuth | None = None
+    """How to get them without typing them; None where the platform has no such way."""
     key_needed: bool = False
     """False: it listens without an account, even where `credentials` may be given for more."""
     limits: str = ""
@@ -282,12 +343,6 @@ class Capability:
     """How long after sending a post may still be missing from what `Answers.find` reads."""
     retain: timedelta | None = None
     """How long content may be kept without being refreshed, by the platform's terms; None where they name no time."""
-    looks_back: bool = False
-    """Whether its listener has the power `LooksBack`."""
-    back_at_most: timedelta | None = None
-    """How long ago the oldest post was made that its search still finds; None where it has no such end."""
-    listing_ends: int | None = None
-    """After about so many posts a listing ends, and nothing can be asked that lies below; None where it goes on."""
     duties: str = ""
     limited_by: Callable[[Query], str] = field(default=lambda query: "", compare=False)
     """Whose limits a query spends where those are not the account's: a host, where queries go to many servers."""
@@ -295,6 +350,11 @@ class Capability:
     @property
     def default_mode(self) -> str:
         return self.modes[0].name
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether its listener has the power `LooksBack`."""
+        return any(mode.reach is not None and mode.reach.possible for mode in self.modes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,10 +480,16 @@ class AnswersAnew(Protocol):
 
 @runtime_checkable
 class LooksBack(Protocol):
-    """The power to read what was posted before a source was connected."""
+    """The power to begin at any day: to read what was posted before, or to go on with another query."""
 
     def since(self, query: Query, moment: datetime) -> Cursor:
-        """The cursor from which `fetch` reads everything since `moment` that the platform still gives. Asks nobody."""
+        """The cursor from which everything since `moment` is read that the platform still gives. Asks nobody.
+
+        It is for `fetch`, and for `stream` where the query's mode streams.
+        """
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """Since when a reading that was stopped half-way has to be read yet; None where it had come to its end."""
 
 
 @runtime_checkable
@@ -432,6 +498,17 @@ class Deletes(Protocol):
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
         """For each id whether it is still public. An id that the platform did not speak of is left out."""
+
+
+@runtime_checkable
+class ReadsAgain(Deletes, Protocol):
+    """The power to tell, with whether posts still exist, what they say now: so an edit is seen that no listing shows."""
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """For each id the post as it stands, True where it stands and is not told, False where it is gone.
+
+        An id that the platform did not speak of is left out. What was not edited reads as `fetch` gave it.
+        """
 
 
 STREAM_BEAT = 5.0
@@ -463,6 +540,8 @@ class Options:
     """Whether addresses of this machine and its private networks may be asked."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """Whatever else one platform understands; the platform's page in docs/ lists it."""
+    known_as: str | None = None
+    """Who we are there by `Author.id`, as the account's last check said, for a platform whose token does not tell."""
     on_credentials: Callable[[Mapping[str, str]], None] | None = field(default=None, repr=False)
     """Keeps credentials that the platform gave in place of the account's, by field name: a refresh token, say, that is
     good once. A listener calls it before it uses anything that came with them; when it returns, they are kept. It

@@ -37,6 +37,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Terminal,
@@ -47,7 +48,7 @@ from listeners.base import (
 from listeners.http import Answer, Client, refused
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, iso_moment
-from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
 from listeners.wording import wording_id, words
 
 PLATFORM = "appstore"
@@ -88,12 +89,14 @@ CAPABILITY = Capability(
             "Public reviews",
             "App, and countries",
             "The app's number or its App Store link, then countries: 123456789 us, gb, de. Any app; no key.",
+            reach=Reach("The App Store lists the latest 500 reviews of a country and no more.", ends_after=500),
         ),
         Mode(
             "connect",
             "Reviews of our own app",
             "App",
             "The app's number or its App Store link. All countries; needs an App Store Connect key.",
+            reach=Reach("App Store Connect gives all reviews of the app."),
         ),
     ),
     max_chars=MAX_RESPONSE,
@@ -425,6 +428,17 @@ class AppStore:
             raise Terminal(f"The App Store has no mode {mode[:40]!r}.", "Choose reviews or connect.")
         self._need_key()
         return walk(lambda token: self._connect_page(asked.app, token), cursor, order=ByTime(overlap=EDITS))
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`."""
+        if query.mode == "connect":
+            return since(moment)
+        return {"walks": dict.fromkeys(wanted(query.text, self._countries).countries, since(moment))}
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        walks = [cursor, *cursor.get("walks", {}).values()]
+        return min(filter(None, map(behind, walks)), default=None)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """A page of a review feed in JSON, or an answer of customerReviews, for a list or for one. Raises Terminal."""

@@ -695,7 +695,9 @@ class Bluesky:
         if query.mode != "stream":
             raise Terminal("Bluesky streams posts by their words alone.", "Choose the mode stream.")
         meant = self._meant(query.text)
-        reader = bluesky_stream.reader_of(self._streaming_address(), cursor, _post_or_rejected, lambda post: matches(meant, post))
+        reader = bluesky_stream.reader_of(
+            self._streaming_address(), cursor, _post_or_rejected, lambda post: matches(meant, post)
+        )
         self._sign_in_early()
         with streaming.Socket(TITLE, reader.url, self._options) as connection:
             for page in streaming.pages(connection, reader, stop):

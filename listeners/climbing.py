@@ -8,12 +8,14 @@ moves up, and what stood first on the next page would never be read.
 A source may have several such listings, say issues and comments. They take turns, so that none starves while another
 has much to tell. The cursor is JSON:
 
-    {"at": {listing: {"since": moment, "page": n, "etag": tag}}, "turn": listing}
+    {"at": {listing: {"since": moment, "page": n, "etag": tag, "more": true}}, "turn": listing}
+
+`more` is there while a listing has not been climbed to its top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -65,6 +67,17 @@ def climb(listings: Mapping[str, PageAt], cursor: Cursor, *, start: datetime, ov
         cursor = yield from _one(name, following, listings[name], cursor, start, overlap)
 
 
+def since(listings: Iterable[str], moment: datetime) -> Cursor:
+    """The cursor of a climb that begins at `moment`."""
+    return {"at": {name: _json(Bound(moment.replace(microsecond=0))) for name in listings}}
+
+
+def behind(cursor: Cursor) -> datetime | None:
+    """Since when listings have to be climbed yet that were left half-way; None where all had been climbed."""
+    left = [bound["since"] for bound in cursor.get("at", {}).values() if bound.get("more")]
+    return min(map(datetime.fromisoformat, left), default=None)
+
+
 def _one(
     name: str, following: str, page_at: PageAt, cursor: Cursor, start: datetime, overlap: timedelta
 ) -> Generator[Page, None, Cursor]:
@@ -74,7 +87,8 @@ def _one(
     while more:
         step = page_at(bound)
         bound, more = _after(bound, step, overlap)
-        cursor = {"at": {**cursor.get("at", {}), name: _json(bound)}, "turn": name if more else following}
+        here = _json(bound) | ({"more": True} if more else {})
+        cursor = {"at": {**cursor.get("at", {}), name: here}, "turn": name if more else following}
         yield Page(step.posts, cursor, step.rejected, step.budget)
     return cursor
 

@@ -100,12 +100,14 @@ CAPABILITY = Capability(
             label="Issues and pull requests of a repository",
             query_label="Repository",
             help="As owner/name. Their comments are read too.",
+            reach=Reach("GitHub gives everything, back to the repository's beginning.", oldest_first=True),
         ),
         Mode(
             name="discussions",
             label="Discussions of a repository",
             query_label="Repository",
             help="As owner/name. Needs a token. Comments and replies are read too.",
+            reach=Reach("GitHub gives everything, back to the repository's beginning."),
         ),
         Mode(
             name="search",
@@ -121,6 +123,7 @@ CAPABILITY = Capability(
                 author_names=r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}",
                 scope=r"(?:repo|org|user):[A-Za-z0-9._/-]{1,140}",
             ),
+            reach=Reach("GitHub gives everything that its search finds.", oldest_first=True),
         ),
     ),
     max_chars=MAX_CHARS,

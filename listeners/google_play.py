@@ -36,6 +36,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Terminal,
@@ -46,7 +47,7 @@ from listeners.base import (
 from listeners.http import Answer, Client, refused, retry_after
 from listeners.plain_text import one_line
 from listeners.untrusted import as_dict, as_list, is_count
-from listeners.walking import ByTime, Listing, StaleToken, Token, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
 from listeners.wording import wording_id, words
 
 PLATFORM = "googleplay"
@@ -82,6 +83,10 @@ CAPABILITY = Capability(
             "Reviews of our own app",
             "App",
             "The package name, such as com.example.kettle, or the link of the app's page.",
+            reach=Reach(
+                "Google Play gives the reviews of the last week and none before; the Play Console exports older ones.",
+                at_most=timedelta(days=7),
+            ),
         ),
     ),
     max_chars=MAX_REPLY,
@@ -275,6 +280,14 @@ class GooglePlay:
         package = package_of(query.text)
         self._signed()
         return walk(lambda token: self._page_at(package, token), cursor, order=ByTime(overlap=OVERLAP))
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`."""
+        return since(moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Reviews of one answer of reviews.list or reviews.get. Raises Terminal where it is none."""

@@ -25,13 +25,14 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Syntax,
     Terminal,
 )
 from listeners.http import Client
 from listeners.plain_text import from_html, one_line
-from listeners.walking import ByTime, Listing, Token, since, walk
+from listeners.walking import ByTime, Listing, Token, behind, since, walk
 
 SEARCH = "https://hn.algolia.com"
 ITEMS = "https://hacker-news.firebaseio.com"
@@ -53,13 +54,13 @@ CAPABILITY = Capability(
             "In their text or title.",
             # It excludes words too, but also where only an author or a link has them.
             syntax=Syntax(max_length=MAX_QUERY, phrase='"{}"'),
+            reach=Reach("Hacker News gives everything, back to its beginning."),
         ),
     ),
     limits="10,000 requests an hour per address; about 1,000 hits per query, which is read in slices of time.",
     search_syntax='words, "a phrase", -without',
     poll_every=timedelta(minutes=2),
     recheck_every=timedelta(hours=12),
-    looks_back=True,
     duties="Dead and deleted items are taken down here too.",
 )
 
@@ -96,8 +97,12 @@ class HackerNews:
         return walk(lambda token: self._page_at(words, token), cursor, order=ByTime(overlap=timedelta(minutes=10)))
 
     def since(self, query: Query, moment: datetime) -> Cursor:
-        """Where a reading begins that goes back to `moment`."""
+        """See `LooksBack`."""
         return since(moment)
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        return behind(cursor)
 
     def _page_at(self, words: str, token: Token) -> Listing:
         before, page = token or (None, 0)

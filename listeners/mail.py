@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email import message_from_bytes
 from email.charset import QP, Charset
 from email.header import Header
@@ -36,6 +36,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Terminal,
@@ -59,6 +60,8 @@ MAX_LATE = timedelta(days=7)
 MAX_HEADER = 20_000
 """Characters of a header that are looked at."""
 
+_REACH = Reach("Every mail that still lies there is read.", oldest_first=True)
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title=TITLE,
@@ -67,8 +70,14 @@ CAPABILITY = Capability(
     checked_on=date(2026, 11, 22),
     seen_by=lambda post: "seen by its receiver alone",
     modes=(
-        Mode("inbox", "Mails in the inbox", "", "What people write to the mailbox."),
-        Mode("folder", "Mails in a folder", "Folder", "As your mail program shows it, such as Support/Kettles."),
+        Mode("inbox", "Mails in the inbox", "", "What people write to the mailbox.", reach=_REACH),
+        Mode(
+            "folder",
+            "Mails in a folder",
+            "Folder",
+            "As your mail program shows it, such as Support/Kettles.",
+            reach=_REACH,
+        ),
     ),
     credentials=(
         CredentialField("address", "Address", secret=False, help="Such as support@example.com; answers come from it."),
@@ -323,7 +332,8 @@ class Mail:
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         """Mails in the order of their arrival, since `cursor`; of a new source the latest 1,000.
 
-        The cursor is {uidvalidity, uid, day}: the last mail read, by its number and by the day when it arrived.
+        The cursor is {uidvalidity, uid, day, more}: the last mail read, by its number and by the day when it arrived,
+        and whether others lie above it.
         Raises Transient, Terminal.
         """
         with self._imap() as imap:
@@ -340,11 +350,21 @@ class Mail:
                 mails = imap.fetch(some)
                 found = _each_once([_read(mail, self._address, ours_too=ours_too) for mail in mails])
                 day = _last_day(mails, day)
+                more = {"more": True} if start + PAGE < len(uids) else {}
                 yield Page(
                     posts=[one for one in found if isinstance(one, Post)],
-                    cursor={"uidvalidity": validity, "uid": some[-1], "day": day},
+                    cursor={"uidvalidity": validity, "uid": some[-1], "day": day, **more},
                     rejected=[one for one in found if isinstance(one, Rejected)],
                 )
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. A server searches by whole days."""
+        return {"day": moment.date().isoformat()}
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`. A mailbox is read upwards."""
+        day = cursor.get("day") if cursor.get("more") else None
+        return datetime.combine(date.fromisoformat(day) - CLOCKS_DIFFER, time(), UTC) if day else None
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """One mail as it came over the wire (RFC 5322), such as a saved .eml. Raises Terminal where it is none."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
@@ -110,6 +110,53 @@ class ByKey:
 def since(moment: datetime) -> Cursor:
     """The cursor of a walk by time that has yet to come down to `moment`."""
     return {"done_until": {"at": moment.isoformat(), "ids": []}}
+
+
+def in_slices(moment: datetime) -> Cursor:
+    """As `since`, for a listing made by `sliced`: walked in slices of time from the first page on."""
+    first = {"before": datetime.now(UTC).isoformat(), "token": None, "oldest": []}
+    return {**since(moment), "walking": {**_FROM_THE_TOP, "continue_from": first}}
+
+
+def sliced(listing_of: Callable[[datetime | None, Token], Listing]) -> Callable[[Token], Listing]:
+    """Pages of a listing that ends although there is more below: there it is asked for anew, up to the oldest post.
+
+    `listing_of` gives a page of what was posted before a moment, or of everything. Only walks that begin with
+    `in_slices` go on so: to others, the end of the listing is the end.
+    """
+
+    def page_at(token: Token) -> Listing:
+        if not isinstance(token, dict):
+            return listing_of(None, token)
+        before = datetime.fromisoformat(token["before"])
+        try:
+            listing = listing_of(before, token["token"])
+        except StaleToken as stale:
+            if token["token"] is None:
+                raise Transient("The platform refused a listing that it has just given.") from stale
+            listing = listing_of(before, None)
+        moments = [*map(datetime.fromisoformat, token["oldest"]), *(post.posted_at for post in listing.posts)]
+        oldest = sorted(moments)[
+            :TAIL
+        ]  # of several, so that one with a wrong date does not pass over what lies between
+        if listing.next_token is not None:
+            below: Token = {**token, "token": listing.next_token, "oldest": [one.isoformat() for one in oldest]}
+            return replace(listing, next_token=below)
+        # Others may have been posted at the oldest one's moment.
+        next_before = max(oldest, default=before) + timedelta(seconds=1)
+        below = {"before": next_before.isoformat(), "token": None, "oldest": []}
+        return replace(listing, next_token=below if next_before < before else None)
+
+    return page_at
+
+
+def behind(cursor: Cursor) -> datetime | None:
+    """Since when a walk by time that was stopped half-way has to be walked yet; None where it had come to its end.
+
+    The very first walk has no end to come to: what lies below where it was stopped was never promised.
+    """
+    mark = cursor.get("done_until")
+    return _moment(mark) if mark and "at" in mark and "walking" in cursor else None
 
 
 def onward(cursor: Cursor, mark: Mark | None, order: Order) -> Cursor:

@@ -129,8 +129,17 @@ CAPABILITY = Capability(
                 language="lang:{}",
                 signs="#@",
             ),
+            reach=Reach(
+                "X gives at most the last 7 days, and each post that is read is paid for.", at_most=timedelta(days=7)
+            ),
         ),
-        Mode("mentions", "Mentions of our account", "", "Needs the account's access token."),
+        Mode(
+            "mentions",
+            "Mentions of our account",
+            "",
+            "Needs the account's access token.",
+            reach=Reach("X gives at most the latest 800, and each post that is read is paid for.", ends_after=800),
+        ),
     ),
     max_chars=MAX_LENGTH,
     length=weighted_length,

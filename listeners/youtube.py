@@ -42,6 +42,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Terminal,
@@ -51,7 +52,7 @@ from listeners.base import (
 )
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, as_list, is_count, iso_moment
-from listeners.walking import ByTime, Listing, Mark, StaleToken, Token, walk
+from listeners.walking import ByTime, Listing, Mark, StaleToken, Token, behind, since, walk
 
 PLATFORM = "youtube"
 TITLE = "YouTube"
@@ -80,6 +81,8 @@ def opening(post: Post) -> str:
     return f"{handle} " if handle.startswith("@") else ""
 
 
+_REACH = Reach("YouTube gives everything, but can be asked for no date: it is read from today down, and spends units.")
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title=TITLE,
@@ -87,9 +90,15 @@ CAPABILITY = Capability(
     answering_rule="Any comment may be answered where comments are on. A reply stands at the end of its thread.",
     checked_on=date(2026, 11, 22),
     modes=(
-        Mode("channel", "Comments on a channel's videos", "Channel", "Such as @acme, or the id that begins with UC."),
-        Mode("video", "Comments on named videos", "Videos", "Their addresses or ids; at most 10."),
-        Mode("own", "Comments on our own videos", "", "Needs the account's OAuth credentials."),
+        Mode(
+            "channel",
+            "Comments on a channel's videos",
+            "Channel",
+            "Such as @acme, or the id that begins with UC.",
+            reach=_REACH,
+        ),
+        Mode("video", "Comments on named videos", "Videos", "Their addresses or ids; at most 10.", reach=_REACH),
+        Mode("own", "Comments on our own videos", "", "Needs the account's OAuth credentials.", reach=_REACH),
     ),
     max_chars=MAX_CHARS,
     opening=opening,
@@ -481,7 +490,8 @@ class YouTube:
         """
         names = {name: number for name, number in as_dict(cursor.get("channels")).items() if isinstance(number, str)}
         places = self._places(query, names)
-        listings = {number: as_dict(as_dict(cursor.get("listings")).get(number)) for _, number in places}
+        begun, new = as_dict(cursor.get("listings")), {"walk": as_dict(cursor.get("walk"))}
+        listings = {number: as_dict(begun.get(number)) or new for _, number in places}
         closed: list[Rejected] = []
         for by, number in places:
             try:
@@ -494,6 +504,15 @@ class YouTube:
                 closed.append(Rejected(f"video {number}", str(error)))
         if closed:
             yield Page([], {"channels": names, "listings": listings}, closed, self._budget())
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        """See `LooksBack`. The walk is that of each listing, which cannot be named before YouTube was asked."""
+        return {"walk": since(moment)}
+
+    def behind(self, cursor: Cursor) -> datetime | None:
+        """See `LooksBack`."""
+        walks = [as_dict(as_dict(one).get("walk")) for one in as_dict(cursor.get("listings")).values()]
+        return min(filter(None, map(behind, walks)), default=None)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """The comments of one answer of commentThreads.list, comments.list or comments.insert. Raises Terminal."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from analysis.base import AnalysisError
 from analysis.encoder import WEIGHTS
 
-MODEL = "samtal 3"
+MODEL = "samtal 4"
 """Name and version of the weights that a run writes; count it up when they change."""
 
 ENCODERS = ("english", "multilingual")

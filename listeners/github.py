@@ -32,6 +32,7 @@ from listeners.base import (
     Kind,
     ListeningError,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -140,6 +141,13 @@ CAPABILITY = Capability(
             ),
             required=False,
         ),
+        CredentialField(
+            "client_id", "Client id", secret=False, required=False, typed=False, help="On the application's page."
+        ),
+        CredentialField(
+            "client_secret", "Client secret", required=False, typed=False, help="Generated on the same page."
+        ),
+        CredentialField("refresh_token", "Refresh token", required=False, typed=False),
     ),
     guide=(
         "Sign in to [GitHub](https://github.com/settings/personal-access-tokens) as the account that shall answer. "
@@ -150,6 +158,22 @@ CAPABILITY = Capability(
         "To answer in the repositories of others choose *Tokens (classic)* instead, with the scope *public_repo* and "
         "no other.",
         "Copy the **token** here. GitHub shows it once.",
+    ),
+    oauth=OAuth(
+        authorize_url="https://github.com/login/oauth/authorize",
+        token_url="https://github.com/login/oauth/access_token",
+        scopes=("public_repo",),
+        asks=("client_id", "client_secret"),
+        access="token",
+        refresh="refresh_token",
+        guide=(
+            "On [GitHub](https://github.com/settings/developers) open *Settings*, *Developer settings*, *OAuth apps*, "
+            "*New OAuth app*, and enter the redirect URI below as the *authorization callback URL*. It may answer in "
+            "every public repository. For private ones make a *GitHub App* instead, with Issues, Pull requests and "
+            "Discussions each *Read and write*, and install it there.",
+            "Copy the **client id**, generate a **client secret** and copy it, too.",
+            "Be signed in to GitHub as the account that shall answer when you go on.",
+        ),
     ),
     limits="60 requests an hour without a token, 5,000 with one; searches 10 and 30 a minute.",
     search_syntax='words, "a phrase", OR, author:name; repo:owner/name or org:name before them',

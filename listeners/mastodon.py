@@ -33,6 +33,7 @@ from listeners.base import (
     Health,
     Kind,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -176,6 +177,15 @@ CAPABILITY = Capability(
         "Sign in to your **instance** in a browser and open *Preferences*, *Development*, *New application*.",
         "Name it *Samtal*, choose the scopes *read* and *write:statuses*, leave the rest, and submit.",
         "Open the new application and copy *Your access token* here.",
+    ),
+    oauth=OAuth(
+        authorize_url="/oauth/authorize",
+        token_url="/oauth/token",
+        scopes=("read", "write:statuses"),
+        asks=("instance",),
+        access="token",
+        site=lambda account: _address(account["instance"]),
+        register_path="/api/v1/apps",
     ),
     key_needed=True,
     limits="300 requests in 5 minutes per account, 300 answers in 3 hours, 30 deletions in 30 minutes.",
@@ -449,9 +459,11 @@ def _or_after(seconds: float, stop: Callable[[], bool]) -> Callable[[], bool]:
 class _Live:
     """Reads the messages of a stream; see `streaming.Reader`. The walk's mark moves with what they tell."""
 
-    def __init__(self, home: str, cursor: Cursor, left_out: set[str]) -> None:
+    def __init__(self, home: str, cursor: Cursor, query: Query) -> None:
+        """Raises Terminal as `_tags` does."""
         self._home = home
-        self._left_out = left_out
+        self._to_us = query.mode == "notifications_stream"
+        self._left_out = _left_out(query)
         self.cursor = cursor
 
     def read(self, message: str | bytes) -> Iterator[Event]:
@@ -472,9 +484,9 @@ class _Live:
         kind = told.get("event")
         if kind == "delete" and _is_number(payload):
             yield Gone(f"{payload}@{self._home}")
-        elif kind in ("update", "status.update") and _is_public(payload):
+        elif kind in ("update", "status.update") and not self._to_us and _is_public(payload):
             yield self._said(payload, changed=kind == "status.update")
-        elif kind == "notification" and _is_said_to_us({"type": None, **as_dict(payload)}):
+        elif kind == "notification" and self._to_us and _is_said_to_us({"type": None, **as_dict(payload)}):
             yield self._told_us(as_dict(payload))
 
     def _said(self, status: object, *, changed: bool) -> Event:
@@ -636,7 +648,7 @@ class Mastodon:
             raise Terminal(f"Mastodon does not stream {query.mode[:40]!r}.", "Choose stream or notifications_stream.")
         if not self._token:
             raise Terminal("Mastodon streams to an account only.", "Enter an access token in the account.")
-        reader = _Live(self._home, cursor, _left_out(query))
+        reader = _Live(self._home, cursor, query)
         address = f"{self._streaming_address()}/api/v1/streaming"
         headers = {"Authorization": f"Bearer {self._token}"}
         with streaming.Socket(TITLE, address, self._options, headers) as connection:

@@ -36,6 +36,7 @@ from listeners.base import (
     Kind,
     ListeningError,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -132,6 +133,25 @@ CAPABILITY = Capability(
         "To answer and for the inbox, enter the **user name** without u/ and the **password**. The user must have "
         "two-factor sign-in switched off. A web app uses a **refresh token** instead, with the scopes *identity read "
         "history privatemessages submit*.",
+    ),
+    oauth=OAuth(
+        authorize_url=f"{SITE}/api/v1/authorize",
+        token_url=f"{SITE}/api/v1/access_token",
+        scopes=("identity", "read", "history", "privatemessages", "submit"),
+        asks=("client_id", "client_secret"),
+        refresh="refresh_token",
+        replaces=("username", "password"),
+        guide=(
+            "Ask Reddit to approve your use of its API, by the form that its help pages name under *Developer platform "
+            "and accessing Reddit data*. Commercial use needs a contract.",
+            "Open [Reddit's list of apps](https://www.reddit.com/prefs/apps) and press *create another app*. Choose "
+            "*web app*, and enter the redirect URI below.",
+            "Copy the **client id** from below the app's name, and the **client secret**.",
+            "Be signed in to Reddit as the user that shall answer when you go on.",
+        ),
+        extra=(("duration", "permanent"),),
+        pkce=False,
+        basic=True,
     ),
     key_needed=True,
     limits="100 requests a minute for each client. A listing ends after about 1,000 items.",

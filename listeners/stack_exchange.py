@@ -37,6 +37,7 @@ from listeners.base import (
     Kind,
     ListeningError,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -129,6 +130,10 @@ CAPABILITY = Capability(
             help="Only to answer: of the same application, with the scopes write_access and no_expiry.",
             required=False,
         ),
+        CredentialField(
+            "client_id", "Client id", secret=False, required=False, typed=False, help="On the application's page."
+        ),
+        CredentialField("client_secret", "Client secret", required=False, typed=False, help="On the same page."),
     ),
     guide=(
         "Sign in to [stackapps.com](https://stackapps.com) and choose *Apps*, *Register an application*. The OAuth "
@@ -138,6 +143,23 @@ CAPABILITY = Capability(
         "it Stack Exchange lets no application write.",
         "Sign in to the site as the account that shall answer, grant the application the scopes *write_access* and "
         "*no_expiry*, and copy the **access token** here.",
+    ),
+    oauth=OAuth(
+        authorize_url="https://stackoverflow.com/oauth",
+        token_url="https://stackoverflow.com/oauth/access_token/json",
+        scopes=("write_access", "no_expiry"),
+        asks=("client_id", "client_secret", "key"),
+        access="access_token",
+        guide=(
+            "Sign in to [stackapps.com](https://stackapps.com) and choose *Apps*, *Register an application*. The "
+            "*OAuth domain* is that of the redirect URI below.",
+            "On the application's page copy the **client id**, and create a **client secret** and an **API key**.",
+            "Post about the application on Stack Apps and enter that post on the application's page: without it Stack "
+            "Exchange lets no application write.",
+            "Be signed in to Stack Overflow as the account that shall answer when you go on.",
+        ),
+        scopes_apart=",",
+        pkce=False,
     ),
     limits="300 requests a day for a network address, 10,000 with a free key; `backoff` between two of one kind.",
     search_syntax="words",

@@ -35,6 +35,7 @@ from listeners.base import (
     Kind,
     ListeningError,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -151,6 +152,18 @@ CAPABILITY = Capability(
         CredentialField("api_secret", "API key secret", required=False, help="Of the same app."),
         CredentialField("access_token", "Access token", required=False, help="Of the account that answers."),
         CredentialField("access_token_secret", "Access token secret", required=False, help="Of the same account."),
+        CredentialField(
+            "client_id",
+            "Client id",
+            secret=False,
+            required=False,
+            typed=False,
+            help="Under *Keys and tokens*, *OAuth 2.0*.",
+        ),
+        CredentialField(
+            "client_secret", "Client secret", required=False, typed=False, help="Only of a confidential client."
+        ),
+        CredentialField("refresh_token", "Refresh token", required=False, typed=False),
     ),
     guide=(
         "Sign in to [X's developer console](https://developer.x.com) as the account that shall answer, declare your "
@@ -161,6 +174,26 @@ CAPABILITY = Capability(
         "they had.",
         "Under *Keys and tokens* generate the **API key** with its secret and the **access token** with its secret, "
         "and copy all four here.",
+    ),
+    oauth=OAuth(
+        authorize_url="https://x.com/i/oauth2/authorize",
+        token_url="https://api.x.com/2/oauth2/token",
+        scopes=("tweet.read", "tweet.write", "users.read", "offline.access"),
+        asks=("client_id",),
+        may_ask=("client_secret",),
+        access="bearer_token",
+        refresh="refresh_token",
+        replaces=("api_key", "api_secret", "access_token", "access_token_secret"),
+        guide=(
+            "Sign in to [X's developer console](https://developer.x.com), declare your use, which binds, and buy "
+            "credits: every post that is read is paid for.",
+            "Make an app. Under *User authentication settings* choose *Read and write* and *Web App, Automated App or "
+            "Bot*, and enter the redirect URI below as its callback.",
+            "Under *Keys and tokens* copy **client id** and **client secret** of OAuth 2.0.",
+            "Be signed in to X as the account that shall answer when you go on.",
+        ),
+        basic=True,
+        loopback=("127.0.0.1",),
     ),
     key_needed=True,
     limits="Each post that is read is paid for. 450 searches in 15 minutes; 100 answers in 15 minutes. The first look "
@@ -414,15 +447,16 @@ class XListener:
 
     def check(self) -> Health:
         """Asks for a count, which is not paid for as posts are, and who we are. Raises Transient, Terminal."""
-        self._ask(lambda client: client.get_recent_tweets_count("from:X"))
-        if self._our_id is None:
+        if not self._connected:  # a count is shown to apps only
+            self._ask(lambda client: client.get_recent_tweets_count("from:X"))
+        if self._our_id is None and not self._connected:
             return Health(True, "X answers this app. Without an access token it can search, but not answer.")
-        told = self._ask(lambda client: client.get_me(user_auth=True))
+        told = self._ask(lambda client: client.get_me(user_auth=not self._connected))
         user = as_dict(as_dict(told).get("data"))
         name, handle = user.get("id"), user.get("username")
         if not isinstance(handle, str) or not isinstance(name, str) or not _is_id(name):
             raise Transient("X did not say who we are.")
-        if name != self._our_id:
+        if not self._connected and name != self._our_id:
             raise Terminal("X knows us as another account than the access token says.", "Enter the access token again.")
         display = user.get("name")
         author = Author(id=name, handle=handle, display_name=display if isinstance(display, str) else None)
@@ -508,7 +542,10 @@ class XListener:
         """Pure: what X allows follows from the post and from who we are."""
         if self._our_id is None:
             return Verdict(
-                False, "The account has no access token, so it can only read. Enter one, or answer on X by hand."
+                False,
+                "X has not told yet who we are: test the account, on the page Sources."
+                if self._connected
+                else "The account has no access token, so it can only read. Enter one, or answer on X by hand.",
             )
         if post.platform != PLATFORM or not _is_id(post.external_id):
             return Verdict(False, "This is no post on X.")
@@ -530,7 +567,10 @@ class XListener:
             raise Terminal(f"The answer counts {length} characters on X, which takes {MAX_LENGTH}.", "Make it shorter.")
         self._connection().session.close()  # onto a new connection: on one kept alive too long nobody could tell
         told = self._ask(
-            lambda client: client.create_tweet(text=text, in_reply_to_tweet_id=post.external_id), sending=True
+            lambda client: client.create_tweet(
+                text=text, in_reply_to_tweet_id=post.external_id, user_auth=not self._connected
+            ),
+            sending=True,
         )
         name = _id_or_none(as_dict(as_dict(told).get("data")).get("id"))
         if name is None:
@@ -558,15 +598,22 @@ class XListener:
     def _our_timeline(self, since: datetime, token: str | None) -> tuple[Listing, str | None]:
         us = self._need_us()
         page = {"start_time": since, "max_results": PAGE, "pagination_token": token, **_FIELDS}
-        told = self._ask(lambda client: client.get_users_tweets(us, user_auth=True, **page))
+        told = self._ask(lambda client: client.get_users_tweets(us, user_auth=not self._connected, **page))
         following = as_dict(as_dict(told).get("meta")).get("next_token")
         return self._listing(told), following if isinstance(following, str) else None
 
     # Talking to X
 
     @property
+    def _connected(self) -> bool:
+        """Whether the bearer token is a user's, as OAuth 2.0 gives it, and not an app's."""
+        return "refresh_token" in self._account and not set(_USER) & self._account.keys()
+
+    @property
     def _our_id(self) -> str | None:
-        """Our account's id, which its access token begins with; None where we only read."""
+        """Our account's id, which an access token of OAuth 1 begins with; None where we only read."""
+        if self._connected:
+            return _id_or_none(self._options.known_as)
         if not set(_USER) <= self._account.keys():
             return None
         return _id_or_none(self._account["access_token"].partition("-")[0])
@@ -575,7 +622,7 @@ class XListener:
         if self._our_id is None:
             raise Terminal(
                 "This needs an account of ours on X, and none is given.",
-                "Enter its API key and access token, each with its secret.",
+                "Connect the account with X, or enter its API key and access token, each with its secret.",
             )
         return self._our_id
 

@@ -37,6 +37,7 @@ from listeners.base import (
     Kind,
     ListeningError,
     Mode,
+    OAuth,
     Options,
     OutcomeUnknown,
     Page,
@@ -139,6 +140,24 @@ CAPABILITY = Capability(
         "own OAuth credentials* and enter the two. Authorise the scope "
         "https://www.googleapis.com/auth/youtube.force-ssl with the channel's account, exchange the code, and copy "
         "the **refresh token**.",
+    ),
+    oauth=OAuth(
+        authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
+        token_url=f"{SIGN_IN}/token",
+        scopes=("https://www.googleapis.com/auth/youtube.force-ssl",),
+        asks=("client_id", "client_secret"),
+        refresh="refresh_token",
+        guide=(
+            "In the [Google Cloud console](https://console.cloud.google.com) make a project. Under *APIs and "
+            "services*, *Library*, switch on **YouTube Data API v3**.",
+            "Describe the app under *OAuth consent screen* and publish it: while it is *in testing*, Google ends every "
+            "permission after seven days.",
+            "Under *Credentials* choose *Create credentials*, *OAuth client ID*, type *Web application*, with the "
+            "redirect URI below. Copy **client id** and **client secret**.",
+            "Go on with the channel's account, and leave the permission ticked that Google asks for.",
+        ),
+        extra=(("access_type", "offline"), ("prompt", "consent")),
+        plain_http=False,
     ),
     key_needed=True,
     limits="10,000 units a day: 1 for a page of comments, 50 for an answer. They begin anew at midnight Pacific time.",

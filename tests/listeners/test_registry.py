@@ -135,5 +135,21 @@ def test_whoever_needs_credentials_is_told_step_by_step_where_to_get_each() -> N
         steps = " ".join(capability.guide).casefold()
         assert bool(capability.guide) == bool(capability.credentials), platform
         for field in capability.credentials:
-            if field.secret:
+            if field.secret and field.typed:
                 assert field.label.casefold().split(" (")[0].split()[-1] in steps, f"{platform}: {field.label}"
+
+
+@pytest.mark.parametrize("platform", [name for name, one in registry.capabilities().items() if one.oauth])
+def test_a_way_in_by_oauth_names_fields_that_there_are_and_says_where_each_is_found(platform: str) -> None:
+    capability = registry.capability(platform)
+    flow = capability.oauth
+    assert flow is not None
+    fields = {field.name: field for field in capability.credentials}
+    asked = {*flow.asks, *flow.may_ask}
+    assert asked | {*flow.replaces} | {flow.access, flow.refresh} - {""} <= fields.keys()
+    assert not asked & {flow.access, flow.refresh}, "what the platform gives is not asked for"
+    assert {name for name, field in fields.items() if field.required} <= asked | {flow.access, flow.refresh}
+    assert {name for name, field in fields.items() if not field.typed} <= asked | {flow.access, flow.refresh}
+    steps = " ".join(flow.guide).casefold()
+    assert all(fields[name].label.casefold().removeprefix("oauth ") in steps for name in asked) or flow.register_path
+    assert "redirect uri" in steps or flow.register_path

@@ -7,6 +7,7 @@ that is used up, or the platform wants to be left alone, it is put off and goes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,11 +21,15 @@ from dialogue.budgets import Allowance
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
 from dialogue.requests import Progress, PutOff
 from listeners import registry
-from listeners.base import Capability, Cursor, Listener, LooksBack, Page, Query, Transient
+from listeners.base import Cursor, Listener, LooksBack, Page, Query, Reach, Terminal, Transient
+from listeners.translation import Plan
 
 KIND = "backfill"
 FURTHEST = timedelta(days=3_650)
 OPEN = ("active", "paused")
+NOWHERE = Reach("Its platform cannot be asked for what was posted before.", possible=False)
+ALL_OF_IT = 0.9
+"""A listing that ended with fewer than this part of what it may hold had come to its end."""
 
 
 def request(ctx: Context, actor: Actor, source_id: int, since: datetime) -> int:
@@ -38,25 +43,42 @@ def request(ctx: Context, actor: Actor, source_id: int, since: datetime) -> int:
         raise DialogueError("Choose a day in the last ten years.")
     with ctx.database.transaction() as tx:
         source = _source(tx, source_id)
-        allows = registry.capability(source.platform)
-        if source.sample or not allows.looks_back:
-            raise DialogueError(f"{allows.title} cannot be read further back.")
-        if any(one.kind == KIND and one.payload["source_id"] == source_id for one in request_rows.open_ones(tx)):
+        allows = reach(source.platform, source.mode)
+        if source.sample or not allows.possible:
+            raise DialogueError(f"This source cannot be read further back. {allows.words}")
+        if _open_of(tx, source_id):
             raise DialogueError("This source is being read further back already.")
-        payload = {"source_id": source_id, "since": _within(allows, since, now).isoformat()}
+        payload = {"source_id": source_id, "since": max(since, earliest(allows, now)).isoformat()}
         request_id = request_rows.add(tx, KIND, payload, actor.user_id, now)
         audit.record(tx, ctx, actor, "read back", "source", source_id, since=payload["since"])
     ctx.triggers.serve(request_id)
     return request_id
 
 
-def possible(platform: str) -> bool:
-    """Whether a platform's sources can be read further back."""
-    return registry.capability(platform).looks_back
+def reach(platform: str, mode: str) -> Reach:
+    """How far back a source that listens in this mode can be read; the words say it, and where it cannot, why."""
+    try:
+        read_by = querying.looked_at_by(registry.capability(platform), mode)
+    except Terminal:
+        return NOWHERE
+    return NOWHERE if read_by is None or read_by.reach is None else read_by.reach
 
 
-def _within(allows: Capability, since: datetime, now: datetime) -> datetime:
-    return since if allows.back_at_most is None else max(since, now - allows.back_at_most)
+def earliest(allows: Reach, now: datetime) -> datetime:
+    """The first moment since when it can be asked to read."""
+    return now - min(FURTHEST, allows.at_most or FURTHEST)
+
+
+def end(tx: Transaction, source_id: int, now: datetime) -> bool:
+    """Ends the reading further back of a source whose query changes: the rest of it would be of another query.
+
+    Returns whether there was one. A page that is on its way is not stored any more.
+    """
+    return any([request_rows.cancel(tx, request_id, now) for request_id in _open_of(tx, source_id)])
+
+
+def _open_of(tx: Transaction, source_id: int) -> list[int]:
+    return [one.id for one in request_rows.open_ones(tx) if one.kind == KIND and one.payload["source_id"] == source_id]
 
 
 def _source(tx: Transaction, source_id: int) -> SourceRow:
@@ -67,7 +89,7 @@ def _source(tx: Transaction, source_id: int) -> SourceRow:
 
 
 def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Handler: reads back to `since`; {"pages", "posts" (given, some twice), "new", "oldest"}.
+    """Handler: reads back to `since`; {"pages", "posts" (given, some twice), "new", "oldest", "newest"}.
 
     Goes on where another take of it was stopped.
     """
@@ -76,14 +98,14 @@ def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str,
         source = _source(tx, int(payload["source_id"]))
         account = sources.account(tx, source.account_id) if source.account_id else None
     listener = collecting.open_listener(ctx, source.platform, account, source.options)
-    plan = querying.plan_of(source)
-    kept = {"pages": 0, "posts": 0, "new": 0, "oldest": None} | progress.result
-    cursor: Cursor = kept.get("cursor") or _beginning(listener, plan.asked, source.mode, since)
+    allows, (plan, mode) = reach(source.platform, source.mode), _read_by(source)
+    kept = {"pages": 0, "posts": 0, "new": 0, "oldest": None, "newest": None} | progress.result
+    cursor: Cursor = kept.get("cursor") or beginning(listener, plan, mode, since)
     allowance = collecting.allowance_of(source, account)
     _take(ctx, source, allowance, kept)
     try:
-        for page in plan.fetch(listener, source.mode, cursor):
-            kept = _store(ctx, source, page, kept, since, allowance, progress)
+        for page in plan.fetch(listener, mode, cursor):
+            kept = _store(ctx, source, page, kept, since, allowance, progress, allows)
             points.reached("backfill.after_page")
             if allowance.until is not None:
                 raise PutOff(allowance.until, "The platform's limit is used up.", kept)
@@ -95,14 +117,23 @@ def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str,
         allowance.give_back(tx)  # the request after the last page was not made
     ctx.triggers.understand()
     kept.pop("cursor", None)
-    return kept | {"words": _words(registry.capability(source.platform), kept, since)}
+    return kept | {"words": _words(allows, kept, since)}
 
 
-def _beginning(listener: Listener, asked: tuple[str, ...], mode: str, since: datetime) -> Cursor:
+def _read_by(source: SourceRow) -> tuple[Plan, str]:
+    """What its platform is asked, and in which mode: a stream has no past, the search beside it has. Raises Terminal"""
+    read_by = querying.looked_at_by(registry.capability(source.platform), source.mode)
+    mode = read_by.name if read_by else source.mode
+    return querying.plan_of(replace(source, mode=mode)), mode
+
+
+def beginning(listener: Listener, plan: Plan, mode: str, since: datetime) -> Cursor:
+    """The cursor from which `plan.fetch` reads everything since a moment. Raises DialogueError."""
     if not isinstance(listener, LooksBack):
         raise DialogueError(f"{listener.capability.title} cannot be read further back.")
-    starts = {words: listener.since(Query(words, mode), since) for words in asked}
-    return starts[asked[0]] if len(asked) == 1 else {"searches": starts, "at": asked[0]}
+    starts = {words: listener.since(Query(words, mode), since) for words in plan.asked}
+    first = plan.asked[0]
+    return starts[first] if len(starts) == 1 else {"searches": starts, "at": first}
 
 
 def _take(ctx: Context, source: SourceRow, allowance: Allowance, kept: dict[str, Any]) -> None:
@@ -121,6 +152,7 @@ def _store(
     since: datetime,
     allowance: Allowance,
     progress: Progress,
+    allows: Reach,
 ) -> dict[str, Any]:
     """Stores a page with the cursor to go on from, in one transaction. Raises Stopped, Missing."""
     now = ctx.clock()
@@ -130,38 +162,51 @@ def _store(
         stored: Stored = mentions.upsert(
             tx, map(collecting.as_mention, wanted), now=now, digest=ctx.secrets.digest, source_id=source.id
         )
-        moments = [post.posted_at.isoformat() for post in wanted] + [kept["oldest"]] * bool(kept["oldest"])
-        oldest = min(moments, default=None)
+        moments = [post.posted_at.isoformat() for post in wanted]
         kept = kept | {
-            "cursor": page.cursor, "pages": kept["pages"] + 1, "posts": kept["posts"] + len(wanted),
-            "new": kept["new"] + stored.new, "oldest": oldest,
+            "cursor": page.cursor, "pages": kept["pages"] + 1, "new": kept["new"] + stored.new,
+            "posts": kept["posts"] + len(page.posts) + page.filtered,
+            "oldest": min([*moments, *filter(None, [kept["oldest"]])], default=None),
+            "newest": max([*moments, *filter(None, [kept["newest"]])], default=None),
         }  # fmt: skip
         allowance.answered(tx, now, page.budget)
         allowance.take(tx, now)
         points.reached("backfill.before_commit")
-        days = {"done": _days(now, oldest), "total": _days(now, since.isoformat())}
-        progress.write(tx, result=kept, words=f"{_so_far(kept)} · days read", **days)
+        total = _days(now, since)
+        words = f"{_so_far(kept, allows)} · days read"
+        progress.write(tx, result=kept, words=words, done=min(total, _days_read(kept, allows, since, now)), total=total)
         if stored.new:
             workspace.bump(tx)
     return kept
 
 
-def _days(now: datetime, moment: str | None) -> int:
-    return 0 if moment is None else max(0, (now - datetime.fromisoformat(moment)).days)
+def _days_read(kept: dict[str, Any], allows: Reach, since: datetime, now: datetime) -> int:
+    if kept["oldest"] is None:
+        return 0
+    if allows.oldest_first:
+        return _days(datetime.fromisoformat(kept["newest"]), since)
+    return _days(now, datetime.fromisoformat(kept["oldest"]))
 
 
-def _so_far(kept: dict[str, Any]) -> str:
-    back = f", back to {_day(kept['oldest'])}" if kept["oldest"] else ""
+def _days(later: datetime, earlier: datetime) -> int:
+    return max(0, (later - earlier).days)
+
+
+def _so_far(kept: dict[str, Any], allows: Reach) -> str:
+    reached = ""
+    if kept["oldest"]:
+        reached = f", up to {_day(kept['newest'])}" if allows.oldest_first else f", back to {_day(kept['oldest'])}"
     # Slices of time overlap by a post or two: what a page gives again is not told as another.
-    return f"{kept['pages']:,} pages, {kept['new']:,} new posts{back}"
+    return f"{kept['pages']:,} pages, {kept['new']:,} new posts{reached}"
 
 
-def _words(allows: Capability, kept: dict[str, Any], since: datetime) -> str:
+def _words(allows: Reach, kept: dict[str, Any], since: datetime) -> str:
     """What came of it, honest about how far back it got."""
-    words = f"Read {_so_far(kept)}."
-    if not allows.listing_ends or kept["posts"] < allows.listing_ends * 0.9:
-        return f"{words} That is everything since {_day(since.isoformat())}."
-    return f"{words} {allows.title} lists no more than about {allows.listing_ends:,}: what is older cannot be read."
+    words = f"Read {_so_far(kept, allows)}."
+    if allows.ends_after is not None and kept["posts"] >= allows.ends_after * ALL_OF_IT:
+        return f"{words} {allows.words} What is older cannot be read."
+    bound = f" {allows.words}" if allows.at_most is not None else ""
+    return f"{words} That is everything since {_day(since.isoformat())}.{bound}"
 
 
 def _day(moment: str) -> str:

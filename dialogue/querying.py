@@ -59,6 +59,16 @@ def plan(capability: Capability, mode: str, query: str, options: Mapping[str, An
         raise SearchError(error, query if searches else only) from None
 
 
+def looked_at_by(capability: Capability, mode: str) -> Mode | None:
+    """The mode itself; for one that streams, the one that finds by the same query what has been posted before."""
+    chosen = next((one for one in capability.modes if one.name == mode), None)
+    if chosen is None or not chosen.streams:
+        return chosen
+    others = [one for one in capability.modes if not one.streams and one.syntax == chosen.syntax]
+    same = [one for one in others if one.syntax is not None or one.query_label == chosen.query_label]
+    return same[0] if same else chosen
+
+
 def plan_of(source: SourceRow) -> Plan:
     """The plan of a stored source. Raises Terminal where its platform cannot be asked for it any more."""
     try:

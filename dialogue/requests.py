@@ -25,7 +25,7 @@ from listeners.base import ListeningError, Terminal, clean
 LEASE = timedelta(seconds=150)
 """How long a step of a handler may take, longer than one answer of a platform may; renewed with each."""
 TAKES = 5
-"""A request that has cost so many workers their life is not taken again."""
+"""A request that has cost so many workers their life, one after the other and for nothing, is not taken again."""
 QUOTING = ("preview", "suggest_topics")
 """Kinds whose results quote what people said: kept for a day."""
 SECONDS_BETWEEN_WRITES = 0.5
@@ -96,7 +96,12 @@ class Progress:
         self._written = time.monotonic()
 
     def write(self, tx: Transaction, **values: Any) -> None:
-        """Sets columns of the request in the caller's transaction and renews the claim. Raises Stopped."""
+        """Sets columns of the request in the caller's transaction and renews the claim. Raises Stopped.
+
+        A `result` is what a later take goes on from.
+        """
+        if "result" in values:
+            values["result"] = values["result"] | {CAME_TO: self._held.fence}
         if not rows.write(tx, self._held, lease_until=self._ctx.clock() + LEASE, **values):
             raise Stopped
 
@@ -172,19 +177,19 @@ def _serve(ctx: Context, request_id: int) -> None:
 
 
 def _put_off(ctx: Context, held: RequestRow, later: PutOff) -> None:
-    result = later.result | {PUT_OFF: held.result.get(PUT_OFF, 0) + 1}
+    result = later.result | {CAME_TO: held.fence}
     words = clean(f"{later.words} It goes on by itself.")[:1_000]
     with ctx.database.transaction() as tx:
         rows.write(tx, held, lease_until=later.until, words=words, result=result)
 
 
-PUT_OFF = "put_off"
-"""In a result: how often it was put off; those takes cost no worker its life."""
+CAME_TO = "came_to"
+"""In a result: the last take that came to something, or was put off. Those after it cost a worker its life."""
 
 
 def _outcome(ctx: Context, held: RequestRow) -> dict[str, Any]:
     """The columns that say how it ended."""
-    if held.fence - held.result.get(PUT_OFF, 0) > TAKES:
+    if held.fence - held.result.get(CAME_TO, 0) > TAKES:
         return _failed("Several workers stopped while they worked on this.", "Look into the worker's log.")
     try:
         result = _handler(held.kind)(ctx, held.payload, Progress(ctx, held))

@@ -14,7 +14,7 @@ from db import sources as rows
 from db.budgets import BudgetRow
 from db.engine import Transaction
 from db.sources import AccountRow, SourceRow
-from dialogue import audit, budgets, checking, querying, uploads, usual
+from dialogue import audit, backfill, budgets, checking, querying, uploads, usual
 from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,
@@ -125,6 +125,10 @@ class SourceView:
     quota: Quota | None = None
     looks_back: bool = False
     """Whether it can be asked to read what was posted before it was connected."""
+    reach: str = ""
+    """How far back its platform lets it be read, and where it does not, why; a sentence."""
+    earliest: datetime | None = None
+    """The first moment since when it can be asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,7 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
         itself = _usual(row, by_hour.get(row.id, {}), now)
         health, words = _health(row, itself, left, now)
         capability = allowed.get(row.platform)
+        reach = backfill.reach(row.platform, row.mode)
         mode = next((one.label for one in capability.modes if one.name == row.mode), "") if capability else ""
         views.append(
             SourceView(
@@ -268,7 +273,9 @@ def list_(ctx: Context, actor: Actor) -> list[SourceView]:
                 usual_24h=itself.a_day,
                 every=None if row.interval_seconds is None else timedelta(seconds=row.interval_seconds),
                 quota=_quota(row, left),
-                looks_back=bool(capability and capability.looks_back and row.state in ("active", "paused")),
+                looks_back=reach.possible and row.state in backfill.OPEN,
+                reach=reach.words,
+                earliest=backfill.earliest(reach, now) if reach.possible else None,
             )
         )
     return views
@@ -767,7 +774,8 @@ def preview(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[s
     progress(0, None, "Asking the platform")
     account, options = _account(ctx, payload["account_id"]), payload["options"]
     capability = _capability(payload["platform"])
-    mode = _looked_at_by(capability, payload["mode"])
+    looked_at_by = querying.looked_at_by(capability, payload["mode"])
+    mode = looked_at_by.name if looked_at_by else payload["mode"]
     plan = querying.plan(capability, mode, payload["query"], options)
     listener = open_listener(ctx, payload["platform"], account, options)
     kept: dict[str, Post] = {}
@@ -786,16 +794,6 @@ def preview(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[s
         "asked": list(plan.asked) if querying.is_common(options) else [], "notes": list(plan.notes),
         "words": _found_words(len(kept), len(others), rejected, len(plan.asked)),
     }  # fmt: skip
-
-
-def _looked_at_by(capability: Capability, mode: str) -> str:
-    """The mode itself; of one that streams, the one that finds by the same query what has been posted before."""
-    chosen = next((one for one in capability.modes if one.name == mode), None)
-    if chosen is None or not chosen.streams:
-        return mode
-    others = [one for one in capability.modes if not one.streams and one.syntax == chosen.syntax]
-    same = [one for one in others if one.syntax is not None or one.query_label == chosen.query_label]
-    return same[0].name if same else mode
 
 
 def _found_words(found: int, filtered: int, rejected: int, searches: int) -> str:

@@ -114,7 +114,7 @@ def since(moment: datetime) -> Cursor:
 
 def in_slices(moment: datetime) -> Cursor:
     """As `since`, for a listing made by `sliced`: walked in slices of time from the first page on."""
-    first = {"before": datetime.now(UTC).isoformat(), "token": None, "oldest": []}
+    first: Token = {"before": datetime.now(UTC).isoformat(), "token": None, "oldest": []}
     return {**since(moment), "walking": {**_FROM_THE_TOP, "continue_from": first}}
 
 
@@ -136,9 +136,7 @@ def sliced(listing_of: Callable[[datetime | None, Token], Listing]) -> Callable[
                 raise Transient("The platform refused a listing that it has just given.") from stale
             listing = listing_of(before, None)
         moments = [*map(datetime.fromisoformat, token["oldest"]), *(post.posted_at for post in listing.posts)]
-        oldest = sorted(moments)[
-            :TAIL
-        ]  # of several, so that one with a wrong date does not pass over what lies between
+        oldest = sorted(moments)[:TAIL]  # of several: one with a wrong date must not pass over what lies between
         if listing.next_token is not None:
             below: Token = {**token, "token": listing.next_token, "oldest": [one.isoformat() for one in oldest]}
             return replace(listing, next_token=below)

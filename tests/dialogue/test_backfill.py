@@ -184,9 +184,7 @@ def test_a_source_that_was_removed_meanwhile_ends_it(ctx: Context, news: HackerN
 
 
 def test_where_a_listing_ends_it_says_how_far_it_got() -> None:
-    from listeners.reddit import CAPABILITY
-
     kept = {"pages": 10, "posts": 997, "new": 990, "oldest": "2026-11-03T10:00:00+00:00"}
-    words = backfill._words(CAPABILITY, kept, datetime(2026, 1, 1, tzinfo=UTC))
+    words = backfill._words(backfill.reach("reddit", "search"), kept, datetime(2026, 1, 1, tzinfo=UTC))
     assert "back to 3 Nov 2026" in words
-    assert words.endswith("Reddit lists no more than about 1,000: what is older cannot be read.")
+    assert words.endswith("Reddit lists about the latest 1,000 and nothing below. What is older cannot be read.")

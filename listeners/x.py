@@ -301,7 +301,7 @@ def _post(tweet: object, users: _Json, others: _Json) -> Post | None:
     if name is None:
         raise _NoPost("has no id as a post has one")
     related = {
-        one.get("type"): one.get("id") for one in _dicts(tweet.get("referenced_tweets")) if _is_id(one.get("id"))
+        str(one.get("type")): one.get("id") for one in _dicts(tweet.get("referenced_tweets")) if _is_id(one.get("id"))
     }
     if "retweeted" in related:
         return None
@@ -483,11 +483,6 @@ class XListener:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`. X's numbers are made of the time."""
         return {"done_until": {"key": _id_at(moment)}}
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        mark = cursor.get("done_until")
-        return _time_of(mark["key"]) if mark and "walking" in cursor else None
 
     def _pages(self, cursor: Cursor, ask: Callable[..., Any], reaches_back: timedelta | None) -> Iterator[Page]:
         """Walks by ids, which stay good for as long as posts do; X's own page tokens do not."""

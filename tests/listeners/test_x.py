@@ -29,7 +29,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.x import XListener, parse, weighted_length
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect, mutations
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+    mutations,
+)
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_x import XServer, id_at
 from tests.listeners.faults import FaultsContract
@@ -58,14 +66,14 @@ def opened(url: str, account: dict[str, str] = ACCOUNT) -> XListener:
     return listener
 
 
-class TestContractOfSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
             yield Rig(opened(server.url), server, SEARCH, raw=[fixture("search.json"), fixture("mentions.json")])
 
 
-class TestContractOfMentions(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContractOfMentions(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
@@ -152,6 +160,14 @@ class TestParse:
             json.dumps({"data": [{"id": "1991000000000000009", "text": "x", "created_at": when}]}).encode()
         )
         assert isinstance(found, Rejected)
+
+    def test_a_reference_of_a_kind_that_is_no_word_costs_no_post(self) -> None:
+        referenced = [{"type": [], "id": "1991000000000000001"}]
+        (found,) = parse(
+            json.dumps({"data": [{"id": "1991000000000000009", "text": "x", "referenced_tweets": referenced}]}).encode()
+        )
+        assert isinstance(found, Post)
+        assert found.parent_id is None
 
     def test_no_results_are_no_error(self) -> None:
         assert parse(b'{"meta": {"result_count": 0}}') == []

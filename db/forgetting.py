@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
-from db import copies, rollups, themes, topics, workspace
+from db import context, copies, rollups, themes, topics, workspace
 from db.engine import Transaction
 from db.mentions import buried_as
 from db.sql import chunks, insert, one_at_a_time, table
@@ -79,12 +79,31 @@ def forget(
                 delete(_replies).where(_replies.c.mention_id.in_(some), _replies.c.state.in_(NOT_SENT))
             )
             tx.connection.execute(delete(_mentions).where(_mentions.c.id.in_(some)))
+    for platform in sorted({row.platform for row in rows}):
+        context.forget(tx, platform, [row.external_id for row in rows if row.platform == platform])
     topics.forget_texts(tx, [text for row in rows for text in (row.text, f"{row.title or ''} {row.text}")])
     themes.forget_hollow(tx)
     refresh_conversations(tx, {row.conversation_id for row in rows})
     forget_authors(tx, sorted({row.identity_id for row in rows if row.identity_id is not None}))
     workspace.bump(tx)
     return len(ids)
+
+
+def forget_context(
+    tx: Transaction,
+    platform: str,
+    external_ids: Sequence[str],
+    *,
+    now: datetime,
+    reason: str,
+    digest: Callable[[str], str],
+) -> None:
+    """Removes what is kept beside mentions, with a tombstone each: it was deleted, or its author is to be forgotten."""
+    if external_ids:
+        one_at_a_time(tx)
+        _bury(tx, [digest(buried_as(platform, one)) for one in external_ids], reason, now)
+        context.forget(tx, platform, external_ids)
+        workspace.bump(tx)
 
 
 def _rows(tx: Transaction, ids: Sequence[int]) -> list[Any]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, case, literal, or_, select, update
 
-from db import hours, rollups, workspace
+from db import context, hours, rollups, workspace
+from db.context import NewContext
 from db.engine import Transaction
 from db.sql import chunks, insert_many, one_at_a_time, reserve, table
 from db.tables import (
@@ -69,6 +70,8 @@ class NewMention:
     quotes_id: str | None = None
     quotes_author_id: str | None = None
     engagement: Mapping[str, int] = field(default_factory=dict)
+    context: tuple[NewContext, ...] = ()
+    """What it answers, quotes or stands under, as far as that came along."""
     ours: bool = False
     """Written by one of our own accounts. Found out by `upsert` too, from the platform accounts."""
 
@@ -173,7 +176,9 @@ class _Page:
         self.sample = sample
 
     def store(self, digest: Callable[[str], str]) -> Stored:
-        buried = self._leave_buried(digest)
+        buried = self._buried(digest)
+        left = len(buried & self.posts.keys())
+        self.posts = {id_: post for id_, post in self.posts.items() if id_ not in buried}
         known = self._known()
         new = [post for id_, post in self.posts.items() if id_ not in known]
         new.sort(key=lambda post: (post.posted_at, post.external_id))
@@ -188,23 +193,23 @@ class _Page:
         posted = {id_: self.posts[external_id].posted_at for external_id, id_ in new_ids.items()}
         posted |= {row.id: self.posts[external_id].posted_at for external_id, row in known.items()}
         self._link(posted, set(new_ids.values()))
+        self._surround(new_ids | {external_id: row.id for external_id, row in known.items()}, buried)
         self._write_threads(threads)
         self._reopen(edited)
-        return Stored(len(new), len(edited), len(known) - len(edited), buried, tuple(new_ids.values()))
+        return Stored(len(new), len(edited), len(known) - len(edited), left, tuple(new_ids.values()))
 
-    def _leave_buried(self, digest: Callable[[str], str]) -> int:
-        """Drops what was deleted before and came again."""
+    def _buried(self, digest: Callable[[str], str]) -> set[str]:
+        """The ids of what was deleted before and came again, be it only as context."""
         if self.tx.connection.execute(select(_tombstones.c.digest).limit(1)).first() is None:
-            return 0
-        digests = {digest(buried_as(self.platform, id_)): id_ for id_ in self.posts}
+            return set()
+        around = (one.external_id for post in self.posts.values() for one in post.context)
+        digests = {digest(buried_as(self.platform, id_)): id_ for id_ in (*self.posts, *around)}
         buried: list[str] = []
         for some in chunks(list(digests)):
             buried += self.tx.connection.execute(
                 select(_tombstones.c.digest).where(_tombstones.c.digest.in_(some))
             ).scalars()
-        for found in buried:
-            del self.posts[digests[found]]
-        return len(buried)
+        return {digests[found] for found in buried}
 
     def _known(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -351,7 +356,7 @@ class _Page:
                 {
                     "b_id": row.id, "title": post.title, "text": post.text,
                     "text_hash": text_hash(post.title, post.text), "edited_at": post.edited_at or self.now,
-                    "rating": post.rating,
+                    "rating": post.rating, "url": post.url, "mentions": list(post.mentions),
                     "tagged_at": self.now if row.ours else None,
                 }
                 for post, row in edited
@@ -485,6 +490,14 @@ class _Page:
             with rollups.kept(self.tx, [id_ for id_ in old if id_ not in linked]):
                 insert_many(self.tx, _links, missing)
             hours.add(self.tx, self.source_id, [ids[one["mention_id"]] for one in missing], self.now)
+
+    def _surround(self, ids: Mapping[str, int], buried: set[str]) -> None:
+        """Keeps what came along with these, which have these ids here; what was deleted stays gone."""
+        posts = ((id_, self.posts[external_id]) for external_id, id_ in ids.items())
+        around = {
+            id_: [one for one in post.context if one.external_id not in buried] for id_, post in posts if post.context
+        }
+        context.keep(self.tx, around)
 
     def _converse(
         self,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from db import forgetting, mentions, sources, workspace
+from db import context, forgetting, mentions, sources, workspace
+from db.context import NewContext
 from db.engine import Transaction
 from db.mentions import NewMention, Stored
 from db.sources import AccountRow, PageCount, SourceRow
@@ -160,6 +161,21 @@ def as_mention(post: Post) -> NewMention:
         quotes_id=post.quotes_id,
         quotes_author_id=post.quotes_author_id,
         engagement=post.engagement,
+        context=tuple(map(as_context, post.context)),
+    )
+
+
+def as_context(post: Post) -> NewContext:
+    """A post that others refer to, in the database's own words."""
+    author = post.author
+    return NewContext(
+        external_id=post.external_id,
+        text=post.text,
+        posted_at=post.posted_at,
+        author_id=author.id if author else None,
+        author_name=(author.display_name or author.handle) if author else "",
+        url=post.url,
+        title=post.title,
     )
 
 
@@ -200,6 +216,9 @@ def _heed(ctx: Context, tx: Transaction, source: SourceRow, page: Page) -> Store
     gone = [known[one] for one in page.gone if one in known]
     gone += mentions.written_by(tx, source.platform, page.gone_authors)
     forgetting.forget(tx, gone, now=now, reason=forgetting.DELETED, digest=digest)
+    around = context.known(tx, source.platform, page.gone)
+    around += context.written_by(tx, source.platform, page.gone_authors)
+    forgetting.forget_context(tx, source.platform, around, now=now, reason=forgetting.DELETED, digest=digest)
     return stored
 
 

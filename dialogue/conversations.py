@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from db import context as around
 from db import conversations as rows
 from db import inbox as lists
 from db import replies as reply_rows
 from db import workspace as workspace_rows
+from db.context import ContextRow
 from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
 from dialogue import answering, folding, inbox, notes, people, platforms, replies, spam
@@ -29,7 +31,8 @@ PRESENT_FOR = timedelta(seconds=45)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that was said in the thread. kind: mention, reply. `text` is plain and hostile; `depth` starts at 0."""
+    """One thing that was said in the thread. kind: mention, reply, context (what a mention answers, quotes or stands
+    under; no query found it and nobody waits for an answer to it). `text` is plain and hostile; `depth` starts at 0."""
 
     kind: str
     id: int
@@ -59,6 +62,8 @@ class Item:
     """It was edited after our answer, which may not fit it any more."""
     attribution: str = ""
     """What must stand by the text, with the link; plain and hostile. Empty where the platform asks for none."""
+    role: str = ""
+    """Of context: begins, answered or quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,8 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
     ids = [mention.id for mention in thread]
     topics, corrected = lists.topics(tx, ids), lists.corrected(tx, ids)
     noted = notes.noted(tx, ids)
-    depths: dict[str, int] = {}
+    beside = _beside(tx, thread, ours)
+    depths = {one.external_id: 0 for one in beside}
     by_mention: dict[int, int] = {}
     items = []
     for mention in thread:
@@ -215,7 +221,15 @@ def _items(tx: Transaction, thread: Sequence[MentionRow], sent: Sequence[reply_r
             item = _mention_item(mention, *tags, by_mention[mention.id], outdated)
             items.append(replace(item, noted=noted.get(mention.id)))
     items += [_reply_item(reply, min(by_mention.get(reply.mention_id or 0, -1) + 1, DEEPEST)) for reply in shown]
+    items += [_context_item(one, thread) for one in beside]
     return tuple(sorted(items, key=lambda item: (item.at, item.kind == "reply", item.id)))
+
+
+def _beside(tx: Transaction, thread: Sequence[MentionRow], ours: set[str]) -> list[ContextRow]:
+    """What the thread's mentions refer to, each once, but for what stands in it anyway."""
+    there = {mention.external_id for mention in thread} | ours
+    found = around.of(tx, [mention.id for mention in thread])
+    return list({one.external_id: one for one in found if one.external_id not in there}.values())
 
 
 def _posted_by_hand(thread: Sequence[MentionRow], shown: Sequence[reply_rows.ReplyRow]) -> set[str]:
@@ -274,6 +288,37 @@ def _mention_item(
         depth=depth,
         outdated=outdated,
         attribution=platforms.attribution(mention.platform, _name(mention)),
+    )
+
+
+def _context_item(row: ContextRow, thread: Sequence[MentionRow]) -> Item:
+    mention = next(one for one in thread if one.id == row.mention_id)
+    quoted = any(one.quotes_id == row.external_id for one in thread)
+    answered = any(one.parent_id == row.external_id for one in thread)
+    return Item(
+        kind="context",
+        id=row.id,
+        ours=row.ours,
+        author_name=row.author_name or "Somebody",
+        handle="",
+        at=row.posted_at,
+        text=row.text,
+        title=row.title,
+        url=row.url,
+        sentiment=None,
+        intent=None,
+        topics=(),
+        language=None,
+        rating=None,
+        edited=False,
+        corrected=(),
+        state=None,
+        state_words="",
+        can_undo_until=None,
+        sample=mention.sample,
+        depth=0,
+        attribution=platforms.attribution(mention.platform, row.author_name),
+        role="quoted" if quoted else "answered" if answered else "begins",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db import forgetting, mentions, people, workspace
+from db import context, forgetting, mentions, people, workspace
 from db.engine import Transaction
 from dialogue import audit
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
@@ -34,10 +34,11 @@ def forget_author(ctx: Context, actor: Actor, platform: str, author_id: str) -> 
     """Forgets an author with all that they wrote: their account is gone, or they asked for it. Raises Missing."""
     require(actor, Role.ADMIN)
     with ctx.database.transaction() as tx:
-        found = people.by_author(tx, clean(platform)[:100], clean(author_id)[:1_000])
-        if found is None:
+        platform, author_id = clean(platform)[:100], clean(author_id)[:1_000]
+        found = people.by_author(tx, platform, author_id)
+        if found is None and not context.written_by(tx, platform, [author_id]):
             raise Missing("Nobody by this id has written here, or not any more.")
-        return _erase(ctx, tx, actor, [found])
+        return _erase(ctx, tx, actor, [(platform, author_id)], [found] if found else [])
 
 
 def forget_person(ctx: Context, actor: Actor, person_id: int) -> Erased:
@@ -46,18 +47,31 @@ def forget_person(ctx: Context, actor: Actor, person_id: int) -> Erased:
     with ctx.database.transaction() as tx:
         if people.get(tx, as_id(person_id)) is None:
             raise Missing("This person is not here any more.")
-        return _erase(ctx, tx, actor, people.identities(tx, person_id))
+        authors = people.identities(tx, person_id)
+        return _erase(ctx, tx, actor, [(one.platform, one.external_id) for one in authors], authors)
 
 
-def _erase(ctx: Context, tx: Transaction, actor: Actor, authors: Sequence[people.IdentityRow]) -> Erased:
-    """What they wrote leaves tombstones, so that a source which still finds it does not bring it back."""
+def _erase(
+    ctx: Context,
+    tx: Transaction,
+    actor: Actor,
+    accounts: Sequence[tuple[str, str]],
+    authors: Sequence[people.IdentityRow],
+) -> Erased:
+    """What they wrote with these accounts, each a platform and an id there, leaves tombstones, so that a source which
+    still finds it does not bring it back.
+
+    `authors` are those of them that wrote mentions; others are known only by what mentions refer to.
+    """
     if any(one.ours for one in authors):
         raise DialogueError("This is an account of ours; what it wrote stays.")
-    gone = 0
-    for one in authors:
-        ids = mentions.written_by(tx, one.platform, [one.external_id])
-        gone += forgetting.forget(tx, ids, now=ctx.clock(), reason=ERASED, digest=ctx.secrets.digest)
-        forgetting.forget_authors(tx, [one.id])
-    audit.record(tx, ctx, actor, "erased", "author", "", authors=len(authors), mentions=gone)  # and not who it was
+    gone, now, digest = 0, ctx.clock(), ctx.secrets.digest
+    for platform, author_id in accounts:
+        ids = mentions.written_by(tx, platform, [author_id])
+        gone += forgetting.forget(tx, ids, now=now, reason=ERASED, digest=digest)
+        beside = context.written_by(tx, platform, [author_id])
+        forgetting.forget_context(tx, platform, beside, now=now, reason=ERASED, digest=digest)
+    forgetting.forget_authors(tx, [one.id for one in authors])
+    audit.record(tx, ctx, actor, "erased", "author", "", authors=len(accounts), mentions=gone)  # and not who it was
     workspace.bump(tx)
-    return Erased(gone, len(authors))
+    return Erased(gone, len(accounts))

@@ -1,4 +1,5 @@
 """Forgetting: what was deleted at its source, or is past retention, goes from here with all that was derived from it.
+What was edited there is kept as it is now, as far as the platform tells.
 
 Each platform that can be asked has a re-check interval. What is shown or new is asked about once an interval, newest
 first; everything else once a day. A source is looked at several times an interval, and each time asked about what comes
@@ -8,18 +9,29 @@ due before the next look, so that no mention waits longer than its interval.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from db import duties, forgetting, sources, workspace
+from db import context, duties, forgetting, mentions, sources, workspace
+from db.engine import Transaction
 from db.forgetting import Standing
 from db.sources import AccountRow, SourceRow
 from dialogue import points
 from dialogue.alone import alone
-from dialogue.collecting import LEASE, RECHECK_SECONDS, LostLease, allowance_of, back_off, open_listener
+from dialogue.collecting import (
+    LEASE,
+    RECHECK_SECONDS,
+    LostLease,
+    allowance_of,
+    as_context,
+    as_mention,
+    back_off,
+    open_listener,
+)
 from dialogue.context import Context
 from listeners import registry
-from listeners.base import Deletes, ListeningError, Terminal, Transient, clean
+from listeners.base import Deletes, ListeningError, Post, ReadsAgain, Terminal, Transient, clean
 
 NEW = timedelta(days=7)
 LOOKS = 4
@@ -120,13 +132,19 @@ def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: tim
             batch = forgetting.to_check(
                 tx, source.id, ctx.clock(), due, ASKED_AT_ONCE, recent=NEW, rest=rest, left=source.state == sources.LEFT
             )
+            around = context.ids(tx, [one.id for one in batch])
         if not batch:
             return gone, False
         _spend(ctx, source, account)
-        answers = listener.still_there([one.external_id for one in batch])
-        gone += _settle(ctx, source, batch, dict(answers))
+        told = _told(listener, list(dict.fromkeys([*(one.external_id for one in batch), *around])))
+        gone += _settle(ctx, source, batch, around, told)
         points.reached("recheck.after_batch")
     return gone, True
+
+
+def _told(listener: Deletes, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+    """What the platform says of these: gone, there, or there as it is now."""
+    return (listener.as_they_are if isinstance(listener, ReadsAgain) else listener.still_there)(external_ids)
 
 
 def _spend(ctx: Context, source: SourceRow, account: AccountRow | None) -> None:
@@ -141,20 +159,41 @@ def _spend(ctx: Context, source: SourceRow, account: AccountRow | None) -> None:
         raise Transient("the platform's limit is used up", (until - now).total_seconds())
 
 
-def _settle(ctx: Context, source: SourceRow, batch: list[Standing], there: dict[str, bool]) -> int:
-    """Forgets what is gone. What the platform did not speak of counts as asked: it is asked again next time."""
-    now = ctx.clock()
-    missing = [one.id for one in batch if there.get(one.external_id) is False]
-    standing = [one.id for one in batch if there.get(one.external_id) is True]
-    untold = [one.id for one in batch if there.get(one.external_id) is None]
+def _settle(
+    ctx: Context, source: SourceRow, batch: list[Standing], around: list[str], told: Mapping[str, Post | bool]
+) -> int:
+    """Forgets what is gone and keeps what was edited, of mentions and of what they refer to.
+
+    What the platform did not speak of counts as asked: it is asked again next time.
+    """
+    now, digest = ctx.clock(), ctx.secrets.digest
+    missing = [one.id for one in batch if told.get(one.external_id) is False]
+    standing = [one.id for one in batch if told.get(one.external_id)]
+    untold = [one.id for one in batch if told.get(one.external_id) is None]
+    posts = [post for post in told.values() if isinstance(post, Post)]
     with ctx.database.transaction() as tx:
         if not sources.holds(tx, source):
             raise LostLease
         forgetting.asked_about(tx, standing, now, stand=True)
         forgetting.asked_about(tx, untold, now, stand=False)
-        gone = forgetting.forget(tx, missing, now=now, reason=DELETED, digest=ctx.secrets.digest)
+        gone = forgetting.forget(tx, missing, now=now, reason=DELETED, digest=digest)
+        away = [one for one in around if told.get(one) is False]
+        forgetting.forget_context(tx, source.platform, away, now=now, reason=DELETED, digest=digest)
+        edited = _renew(ctx, tx, source, [one.external_id for one in batch], posts)
         sources.change(tx, source.id, lease_until=now + LEASE)
+    if edited:
+        ctx.triggers.understand()
     return gone
+
+
+def _renew(ctx: Context, tx: Transaction, source: SourceRow, known: list[str], posts: list[Post]) -> int:
+    """Keeps posts as they are now, where they are kept already; returns how many mentions were edited."""
+    now, digest = ctx.clock(), ctx.secrets.digest
+    found = mentions.known(tx, source.platform, known)  # what was deleted meanwhile stays so
+    again = [as_mention(post) for post in posts if post.external_id in found]
+    edited = mentions.upsert(tx, again, now=now, digest=digest).edited if again else 0
+    context.renew(tx, source.platform, [as_context(post) for post in posts])
+    return edited
 
 
 def _end(ctx: Context, source: SourceRow, wait: timedelta | None, trouble: str | None, after: dict[str, Any]) -> None:

@@ -502,7 +502,7 @@ class Deletes(Protocol):
 
 @runtime_checkable
 class ReadsAgain(Deletes, Protocol):
-    """The power to tell, with whether posts still exist, what they say now: so an edit is seen that no listing shows."""
+    """The power to tell what posts say now, and with that whether they exist: no listing shows an edit of long ago."""
 
     def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
         """For each id the post as it stands, True where it stands and is not told, False where it is gone.

@@ -210,8 +210,18 @@ def show_item(item: conversations.Item, now: datetime, reader: tzinfo, topics: l
         look.attribution(item.attribution, item.url)
         if item.kind == "reply":
             show_reply_state(item, now)
+        elif item.kind == "context":
+            show_way_there(item)
         elif not item.ours:
             show_item_tools(item, topics)
+
+
+ROLE_WORDS = {
+    "begins": "the thread begins with this",
+    "answered": "this is answered below",
+    "quoted": "this is quoted below",
+}
+"""What stands by a post that is here only to be understood by."""
 
 
 def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
@@ -223,6 +233,8 @@ def item_line(item: conversations.Item, now: datetime, reader: tzinfo) -> str:
         parts.append(note_form.noted_words(item))
     if item.edited and not item.outdated:
         parts.append("edited")
+    if item.kind == "context":
+        parts.append(ROLE_WORDS[item.role])
     if item.language not in {None, "", "en", "und"}:
         parts.append(item.language)
     badge = " " + look.badge("edited after our answer", "orange", ":material/edit:") if item.outdated else ""
@@ -244,10 +256,14 @@ def show_item_tools(item: conversations.Item, topics: list[str]) -> None:
                 args=("carry", (item.id, item.text or item.title or "")),
             )
         note_form.show_tools(item, context.actor())
-        if item.url:
-            st.link_button(
-                "Open there", item.url, icon=":material/open_in_new:", type="tertiary", key=f"there_{item.id}"
-            )
+        show_way_there(item)
+
+
+def show_way_there(item: conversations.Item) -> None:
+    """The link to where it was posted, if it has one."""
+    if item.url:
+        key = f"there_{item.id}" if item.kind == "mention" else f"there_{item.kind}_{item.id}"
+        st.link_button("Open there", item.url, icon=":material/open_in_new:", type="tertiary", key=key)
 
 
 def show_reply_state(item: conversations.Item, now: datetime) -> None:

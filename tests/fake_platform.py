@@ -58,6 +58,8 @@ class FakePlatform:
     asked: list[tuple[Query, Cursor]] = field(default_factory=list)
     opened_with: list[tuple[dict[str, str], Options]] = field(default_factory=list)
     us: Author | None = None
+    now_says: dict[str, Post] | None = None
+    """What posts say by now, by id; None where it cannot be asked that."""
     pages_read: int = 0
     while_reading: Callable[[int], None] = lambda page: None
 
@@ -152,9 +154,17 @@ class Forum:
         return {id_: id_ not in platform.deleted for id_ in external_ids}
 
 
+class ForumThatReadsAgain(Forum):
+    """The listener of a forum that can be asked what posts say by now."""
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        now = platform.now_says or {}
+        return {id_: there and now.get(id_, True) for id_, there in self.still_there(external_ids).items()}
+
+
 def open(account: Mapping[str, str], options: Options) -> Forum:
     platform.opened_with.append((dict(account), options))
-    return Forum()
+    return Forum() if platform.now_says is None else ForumThatReadsAgain()
 
 
 def installed(monkeypatch: pytest.MonkeyPatch) -> FakePlatform:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from streamlit.testing.v1 import AppTest
 
+from db.context import NewContext
 from dialogue import conversations, feedback, inbox, people, replies
 from dialogue.context import Actor, Context, Role
 from tests.conftest import Clock
@@ -194,6 +195,20 @@ def test_a_quote_goes_to_the_board(ctx: Context, open_page: Opened) -> None:
     (item,) = feedback.board(ctx, MIRA)["new"]
     assert (item.title, [quote.text for quote in item.quotes]) == ("GPX export", ["Please export routes as GPX."])
     assert "GPX export" in shown(app)
+
+
+def test_what_a_mention_answers_stands_above_it_and_cannot_be_worked_on(ctx: Context, open_page: Opened) -> None:
+    above = NewContext(
+        "root", "**Our** new app is out", ctx.clock() - timedelta(days=30), "ada", "Ada", "https://feed.example/root"
+    )
+    said = world.post(1, "It crashes.", posted_at=ctx.clock(), parent_id="root", root_id="root", context=(above,))
+    world.says(ctx, said, source_id=world.source(ctx), sample=True)
+    app = open_page("conversation", conversation="1")
+    words = shown(app)
+    assert words.index("Our") < words.index("It crashes.")
+    assert "this is answered below" in words
+    assert [button.key for button in app.button if str(button.key).startswith("carry_")] == ["carry_1"]
+    assert not app.exception
 
 
 def test_what_was_said_before_stands_beside(ctx: Context, open_page: Opened) -> None:

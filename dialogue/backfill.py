@@ -74,7 +74,7 @@ def end(tx: Transaction, source_id: int, now: datetime) -> bool:
 
     Returns whether there was one. A page that is on its way is not stored any more.
     """
-    return any([request_rows.cancel(tx, request_id, now) for request_id in _open_of(tx, source_id)])
+    return sum(request_rows.cancel(tx, request_id, now) for request_id in _open_of(tx, source_id)) > 0
 
 
 def _open_of(tx: Transaction, source_id: int) -> list[int]:

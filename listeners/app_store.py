@@ -48,7 +48,7 @@ from listeners.base import (
 from listeners.http import Answer, Client, refused
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, iso_moment
-from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
 from listeners.wording import wording_id, words
 
 PLATFORM = "appstore"
@@ -434,11 +434,6 @@ class AppStore:
         if query.mode == "connect":
             return since(moment)
         return {"walks": dict.fromkeys(wanted(query.text, self._countries).countries, since(moment))}
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        walks = [cursor, *cursor.get("walks", {}).values()]
-        return min(filter(None, map(behind, walks)), default=None)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """A page of a review feed in JSON, or an answer of customerReviews, for a list or for one. Raises Terminal."""

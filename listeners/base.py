@@ -488,9 +488,6 @@ class LooksBack(Protocol):
         It is for `fetch`, and for `stream` where the query's mode streams.
         """
 
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """Since when a reading that was stopped half-way has to be read yet; None where it had come to its end."""
-
 
 @runtime_checkable
 class Deletes(Protocol):

@@ -64,7 +64,7 @@ from listeners.matching import matches
 from listeners.query import And, Node, Not, Or, QueryError, parse
 from listeners.query import Author as Wrote
 from listeners.untrusted import as_dict, as_list, is_count, iso_moment
-from listeners.walking import ByTime, Listing, StaleToken, Token, behind, in_slices, since, sliced, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, in_slices, since, sliced, walk
 
 PLATFORM = "bluesky"
 TITLE = "Bluesky"
@@ -686,10 +686,6 @@ class Bluesky:
             return bluesky_stream.since(self._streaming_address(), moment)
         return since(moment) if query.mode == "notifications" else in_slices(moment)
 
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
-
     def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
         """Posts of the whole network that the query means, as they are made. Raises Transient, Terminal."""
         if query.mode != "stream":
@@ -700,6 +696,8 @@ class Bluesky:
         )
         self._sign_in_early()
         with streaming.Socket(TITLE, reader.url, self._options) as connection:
+            if not cursor:
+                yield Page((), reader.cursor)  # once this is stored, a cut before the first event leaves no hole
             for page in streaming.pages(connection, reader, stop):
                 yield self._with_profiles(page)
 

@@ -8,9 +8,7 @@ moves up, and what stood first on the next page would never be read.
 A source may have several such listings, say issues and comments. They take turns, so that none starves while another
 has much to tell. The cursor is JSON:
 
-    {"at": {listing: {"since": moment, "page": n, "etag": tag, "more": true}}, "turn": listing}
-
-`more` is there while a listing has not been climbed to its top.
+    {"at": {listing: {"since": moment, "page": n, "etag": tag}}, "turn": listing}
 """
 
 from __future__ import annotations
@@ -72,12 +70,6 @@ def since(listings: Iterable[str], moment: datetime) -> Cursor:
     return {"at": {name: _json(Bound(moment.replace(microsecond=0))) for name in listings}}
 
 
-def behind(cursor: Cursor) -> datetime | None:
-    """Since when listings have to be climbed yet that were left half-way; None where all had been climbed."""
-    left = [bound["since"] for bound in cursor.get("at", {}).values() if bound.get("more")]
-    return min(map(datetime.fromisoformat, left), default=None)
-
-
 def _one(
     name: str, following: str, page_at: PageAt, cursor: Cursor, start: datetime, overlap: timedelta
 ) -> Generator[Page, None, Cursor]:
@@ -87,8 +79,7 @@ def _one(
     while more:
         step = page_at(bound)
         bound, more = _after(bound, step, overlap)
-        here = _json(bound) | ({"more": True} if more else {})
-        cursor = {"at": {**cursor.get("at", {}), name: here}, "turn": name if more else following}
+        cursor = {"at": {**cursor.get("at", {}), name: _json(bound)}, "turn": name if more else following}
         yield Page(step.posts, cursor, step.rejected, step.budget)
     return cursor
 

@@ -603,10 +603,6 @@ class GitHub:
             return walking.since(moment)
         return climbing.since(("found",) if query.mode == "search" else ("issues", "comments"), moment)
 
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return walking.behind(cursor) or climbing.behind(cursor)
-
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one list of issues or comments, one search, or one list of discussions. Raises Terminal."""
         try:

@@ -47,7 +47,7 @@ from listeners.base import (
 from listeners.http import Answer, Client, refused, retry_after
 from listeners.plain_text import one_line
 from listeners.untrusted import as_dict, as_list, is_count
-from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
 from listeners.wording import wording_id, words
 
 PLATFORM = "googleplay"
@@ -284,10 +284,6 @@ class GooglePlay:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
         return since(moment)
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Reviews of one answer of reviews.list or reviews.get. Raises Terminal where it is none."""

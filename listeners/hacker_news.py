@@ -32,7 +32,7 @@ from listeners.base import (
 )
 from listeners.http import Client
 from listeners.plain_text import from_html, one_line
-from listeners.walking import ByTime, Listing, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, Token, since, walk
 
 SEARCH = "https://hn.algolia.com"
 ITEMS = "https://hacker-news.firebaseio.com"
@@ -99,10 +99,6 @@ class HackerNews:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
         return since(moment)
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
 
     def _page_at(self, words: str, token: Token) -> Listing:
         before, page = token or (None, 0)

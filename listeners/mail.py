@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
 from email.charset import QP, Charset
 from email.header import Header
@@ -332,8 +332,7 @@ class Mail:
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         """Mails in the order of their arrival, since `cursor`; of a new source the latest 1,000.
 
-        The cursor is {uidvalidity, uid, day, more}: the last mail read, by its number and by the day when it arrived,
-        and whether others lie above it.
+        The cursor is {uidvalidity, uid, day}: the last mail read, by its number and by the day when it arrived.
         Raises Transient, Terminal.
         """
         with self._imap() as imap:
@@ -350,21 +349,15 @@ class Mail:
                 mails = imap.fetch(some)
                 found = _each_once([_read(mail, self._address, ours_too=ours_too) for mail in mails])
                 day = _last_day(mails, day)
-                more = {"more": True} if start + PAGE < len(uids) else {}
                 yield Page(
                     posts=[one for one in found if isinstance(one, Post)],
-                    cursor={"uidvalidity": validity, "uid": some[-1], "day": day, **more},
+                    cursor={"uidvalidity": validity, "uid": some[-1], "day": day},
                     rejected=[one for one in found if isinstance(one, Rejected)],
                 )
 
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`. A server searches by whole days."""
         return {"day": moment.date().isoformat()}
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`. A mailbox is read upwards."""
-        day = cursor.get("day") if cursor.get("more") else None
-        return datetime.combine(date.fromisoformat(day) - CLOCKS_DIFFER, time(), UTC) if day else None
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """One mail as it came over the wire (RFC 5322), such as a saved .eml. Raises Terminal where it is none."""

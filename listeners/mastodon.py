@@ -51,7 +51,7 @@ from listeners.base import (
 from listeners.plain_text import from_html, one_line
 from listeners.streaming import Changed, Event, Gone, Made, Other
 from listeners.untrusted import as_dict, as_list, is_count, iso_moment
-from listeners.walking import ByTime, Listing, Mark, Token, behind, onward, since, walk
+from listeners.walking import ByTime, Listing, Mark, Token, onward, since, walk
 
 PLATFORM = "mastodon"
 TITLE = "Mastodon"
@@ -633,10 +633,6 @@ class Mastodon:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
         return since(moment)
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
 
     def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
         """What `fetch` gives, as it happens, with what was deleted meanwhile. Raises Transient, Terminal.

@@ -51,7 +51,7 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
 from listeners.wording import words
 
 PLATFORM = "reddit"
@@ -407,10 +407,6 @@ class RedditListener:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
         return since(moment)
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
 
     def _listing_of(self, query: Query) -> tuple[str, dict[str, str]]:
         """The path and parameters of the listing that a query means. Raises Terminal for one that means none."""

@@ -52,7 +52,7 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.climbing import Bound, Step, behind, climb, since
+from listeners.climbing import Bound, Step, climb, since
 from listeners.http import Answer
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, as_list
@@ -457,10 +457,6 @@ class StackExchange:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`. Questions that moved since are read whole, with their answers and comments."""
         return since(("questions", "comments"), moment)
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """Posts of one answer with questions, answers or comments. Raises Terminal."""

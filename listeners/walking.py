@@ -148,15 +148,6 @@ def sliced(listing_of: Callable[[datetime | None, Token], Listing]) -> Callable[
     return page_at
 
 
-def behind(cursor: Cursor) -> datetime | None:
-    """Since when a walk by time that was stopped half-way has to be walked yet; None where it had come to its end.
-
-    The very first walk has no end to come to: what lies below where it was stopped was never promised.
-    """
-    mark = cursor.get("done_until")
-    return _moment(mark) if mark and "at" in mark and "walking" in cursor else None
-
-
 def onward(cursor: Cursor, mark: Mark | None, order: Order) -> Cursor:
     """The cursor of a finished walk, moved on to a mark of which a stream has told since."""
     return {**cursor, "done_until": order.newer(cursor.get("done_until"), mark)}

@@ -51,7 +51,7 @@ from listeners.base import (
 from listeners.http import Answer, Client, refused, user_agent
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, iso_moment
-from listeners.walking import ByTime, Listing, StaleToken, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, StaleToken, Token, since, walk
 
 PLATFORM = "wordpress"
 TITLE = "WordPress"
@@ -444,10 +444,6 @@ class WordPress:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
         return {"walk": since(moment)}
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        return behind(cursor.get("walk", {}))
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """The comments of one answer of /wp/v2/comments. Raises Terminal where it is none."""

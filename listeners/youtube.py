@@ -53,7 +53,7 @@ from listeners.base import (
 )
 from listeners.plain_text import from_html, one_line
 from listeners.untrusted import as_dict, as_list, is_count, iso_moment
-from listeners.walking import ByTime, Listing, Mark, StaleToken, Token, behind, since, walk
+from listeners.walking import ByTime, Listing, Mark, StaleToken, Token, since, walk
 
 PLATFORM = "youtube"
 TITLE = "YouTube"
@@ -527,11 +527,6 @@ class YouTube:
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`. The walk is that of each listing, which cannot be named before YouTube was asked."""
         return {"walk": since(moment)}
-
-    def behind(self, cursor: Cursor) -> datetime | None:
-        """See `LooksBack`."""
-        walks = [as_dict(as_dict(one).get("walk")) for one in as_dict(cursor.get("listings")).values()]
-        return min(filter(None, map(behind, walks)), default=None)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         """The comments of one answer of commentThreads.list, comments.list or comments.insert. Raises Terminal."""

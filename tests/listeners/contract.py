@@ -160,6 +160,16 @@ class DeletesContract:
         check_deletions_are_seen(rig)
 
 
+class LooksBackContract:
+    """What a listener does that can begin at any day."""
+
+    def test_everything_since_a_day_is_read(self, rig: Rig) -> None:
+        check_everything_since_a_day_is_read(rig)
+
+    def test_a_reading_since_a_day_may_stop_after_any_page(self, rig: Rig) -> None:
+        check_a_reading_since_a_day_may_stop_after_any_page(rig)
+
+
 # --- The checks ----------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +180,7 @@ def check_powers_are_tested(rig: Rig, tests: type) -> None:
         "a power without its contract"
     )
     assert isinstance(rig.listener, Deletes) == issubclass(tests, DeletesContract), "a power without its contract"
+    assert isinstance(rig.listener, LooksBack) == issubclass(tests, LooksBackContract), "a power without its contract"
     assert isinstance(rig.listener, LooksBack) == rig.listener.capability.looks_back, "a power that is not told"
 
 
@@ -180,6 +191,9 @@ def check_capability_is_complete(rig: Rig) -> None:
     assert (allows.answering is Answering.API) == isinstance(rig.listener, Answers)
     assert (allows.recheck_every is not None) == isinstance(rig.listener, Deletes)
     assert allows.polls == (allows.arrival is Arrival.ASKED)
+    for mode in allows.modes if allows.polls else ():
+        told = mode.reach.words if mode.reach else ""
+        assert mode.streams or told.endswith("."), "how far back it can be read is a sentence for a person"
     if allows.max_chars is not None:
         assert allows.length("") == 0 < allows.length("a word or two") <= allows.max_chars
 
@@ -412,6 +426,36 @@ def check_deletions_are_seen(rig: Rig) -> None:
     assert dict(listener.still_there([])) == {}
 
 
+def check_everything_since_a_day_is_read(rig: Rig) -> None:
+    posted = rig.server.posts(ENOUGH)
+    known = {post.external_id: post.posted_at for post in collect(rig.listener, rig.query, {})[0]}
+    assert set(known) == set(posted)
+    listener = _looking_back(rig)
+    for moment in (min(known.values()), sorted(known.values())[ENOUGH // 2]):
+        found, cursor = collect(rig.listener, rig.query, listener.since(rig.query, moment))
+        expected = {one for one, posted_at in known.items() if posted_at >= moment}
+        assert expected <= {post.external_id for post in found} <= set(known)
+    new = rig.server.posts(2)
+    later, _ = collect(rig.listener, rig.query, cursor)
+    assert set(new) <= {post.external_id for post in later}, "it goes on as any reading does"
+
+
+def check_a_reading_since_a_day_may_stop_after_any_page(rig: Rig) -> None:
+    posted = rig.server.posts(ENOUGH)
+    listener = _looking_back(rig)
+    oldest = min(post.posted_at for post in collect(rig.listener, rig.query, {})[0])
+    seen: set[str] = set()
+    cursor = json.loads(json.dumps(listener.since(rig.query, oldest)))
+    for _ in range(ROUNDS):
+        next(iter(rig.listener.fetch(rig.query, cursor)), None)  # read, and crashed before it was stored
+        page = next(iter(rig.listener.fetch(rig.query, cursor)), None)
+        if page is None or set(posted) <= seen:
+            break
+        seen |= {post.external_id for post in page.posts}
+        cursor = json.loads(json.dumps(page.cursor))
+    assert set(posted) <= seen
+
+
 # --- Helpers -------------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +472,11 @@ def collect(listener: Listener, query: Query, cursor: Cursor) -> tuple[list[Post
 
 def _answering(rig: Rig) -> Answers:
     assert isinstance(rig.listener, Answers)
+    return rig.listener
+
+
+def _looking_back(rig: Rig) -> LooksBack:
+    assert isinstance(rig.listener, LooksBack)
     return rig.listener
 
 
@@ -504,6 +553,5 @@ CHECKS: dict[str, Callable[..., None]] = {
 
 __all__ = [
     "CHECKS", "AnswersAnewContract", "AnswersContract", "DeletesContract", "ListenerContract", "ListeningError",
-    "NetworkContract", "Rig",
-    "collect", "mutations",
+    "LooksBackContract", "NetworkContract", "Rig", "collect", "mutations",
 ]  # fmt: skip

@@ -15,13 +15,14 @@ from tests.listeners.contract import (
     AnswersContract,
     DeletesContract,
     ListenerContract,
+    LooksBackContract,
     NetworkContract,
 )
 from tests.listeners.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "contract.md"
-CONTRACTS = (ListenerContract, NetworkContract, AnswersContract, DeletesContract)
+CONTRACTS = (ListenerContract, NetworkContract, AnswersContract, DeletesContract, LooksBackContract)
 CHECKS = tuple(dict.fromkeys(name for one in CONTRACTS for name in vars(one) if name.startswith("test_")))
 LEFT_OUT = ("test_contract.py",)
 """The suite's own tests of itself."""

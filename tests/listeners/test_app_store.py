@@ -36,6 +36,7 @@ from tests.listeners.contract import (
     AnswersAnewContract,
     AnswersContract,
     DeletesContract,
+    LooksBackContract,
     NetworkContract,
     Rig,
     collect,
@@ -82,13 +83,15 @@ def reviewed(server: AppStoreServer, listener: AppStore) -> Post:
     return next(post for post in collect(listener, OWN, {})[0] if post.external_id == number)
 
 
-class TestContractOfConnect(FaultsContract, NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract):
+class TestContractOfConnect(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, AnswersAnewContract, DeletesContract
+):
     @pytest.fixture
     def rig(self, server: AppStoreServer, listener: AppStore) -> Rig:
         return Rig(listener, server, OWN, raw=[CONNECT], idempotent=True)
 
 
-class TestContractOfFeeds(FaultsContract, NetworkContract):
+class TestContractOfFeeds(FaultsContract, NetworkContract, LooksBackContract):
     @pytest.fixture
     def rig(self, feeds: AppStoreServer) -> Rig:
         return Rig(opened(feeds, {}), feeds, REVIEWS, raw=[FEED, SINGLE])

@@ -31,13 +31,16 @@ from listeners.base import (
 )
 from listeners.bluesky import Bluesky
 from tests.listeners.bluesky_fake import ANNA, OUR_HANDLE, PASSWORD, US, BlueskyServer, error, wire_time
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import Reply
+from tests.listeners.fake_stream import FirehoseServer, JetstreamServer
 from tests.listeners.faults import FaultsContract
+from tests.listeners.stream_contract import StreamRig, StreamsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "bluesky"
 ACCOUNT = {"handle": OUR_HANDLE, "app_password": PASSWORD}
 SEARCH = Query("samtal", "search")
+KETTLES = Query("kettle", "stream")
 NOTIFICATIONS = Query("", "notifications")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -72,7 +75,7 @@ def one_post(server: BlueskyServer, listener: Bluesky, text: str = "samtal?", **
     return next(post for post in collect(listener, SEARCH, {})[0] if post.external_id == uri)
 
 
-class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, listener: Bluesky, server: BlueskyServer) -> Rig:
         return Rig(
@@ -82,6 +85,24 @@ class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesCont
             raw=[raw("search.json"), raw("notifications.json"), raw("thread.json")],
             idempotent=True,
         )
+
+
+class TestJetstream(StreamsContract):
+    @pytest.fixture
+    def streamed(self) -> Iterator[StreamRig]:
+        with JetstreamServer() as server:
+            yield StreamRig(lambda: streaming_from(server.url), server, KETTLES)
+
+
+class TestFirehose(StreamsContract):
+    @pytest.fixture
+    def streamed(self) -> Iterator[StreamRig]:
+        with FirehoseServer() as server:
+            yield StreamRig(lambda: streaming_from(server.url), server, KETTLES)
+
+
+def streaming_from(url: str) -> Bluesky:
+    return bluesky.open({}, Options(allow_private_hosts=True, timeout=5, extra={"stream_url": url}))
 
 
 # --- From the wire to posts

@@ -24,6 +24,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Terminal,
@@ -31,12 +32,13 @@ from listeners.base import (
     Verdict,
 )
 from listeners.http import Client
-from listeners.walking import Listing, walk
+from listeners.walking import Listing, since, walk
 from tests.listeners.contract import (
     CHECKS,
     AnswersAnewContract,
     AnswersContract,
     DeletesContract,
+    LooksBackContract,
     NetworkContract,
     Rig,
 )
@@ -48,7 +50,7 @@ CAPABILITY = Capability(
     answering=Answering.API,
     answering_rule="Anybody may answer.",
     checked_on=date(2026, 11, 1),
-    modes=(Mode("all", "All", ""),),
+    modes=(Mode("all", "All", "", reach=Reach("The wall gives everything.")),),
     max_chars=100,
     limits="none",
     recheck_every=timedelta(hours=1),
@@ -109,6 +111,9 @@ class Wall:
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         return walk(self.page_at, cursor)
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        return since(moment)
 
     def page_at(self, token: Any) -> Listing:
         answer = self.client.get(self.url, params={"below": token} if token else {})
@@ -171,14 +176,14 @@ def _rig(server: WallServer, listener: type[Wall]) -> Rig:
     return Rig(listener(server.url), server, Query(""), raw=[RAW], idempotent=True)
 
 
-class TestSoundListener(NetworkContract, AnswersContract, DeletesContract):
+class TestSoundListener(NetworkContract, AnswersContract, DeletesContract, LooksBackContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with WallServer() as server:
             yield _rig(server, Wall)
 
 
-class TestSoundListenerOfOne(NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract):
+class TestSoundListenerOfOne(NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract, LooksBackContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with WallServer() as server:
@@ -332,6 +337,20 @@ class SeesNoDeletion(Wall):
         return dict.fromkeys(external_ids, True)
 
 
+class BeginsToday(Wall):
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        return since(datetime.now(UTC))
+
+
+class BeginsAgainFromItsOwnTop(Wall):
+    """As `MarkMovesAtOnce`, only where it reads from a day on."""
+
+    def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
+        for page in walk(self.page_at, cursor):
+            top = page.cursor.get("walking", {}).get("top") if cursor else None
+            yield Page(page.posts, {"done_until": top} if top else page.cursor)
+
+
 class DeafToTests(NetworkContract):
     """A test class that leaves out the powers' contracts."""
 
@@ -360,6 +379,8 @@ BROKEN: dict[str, type[Wall]] = {
     "check_refused_answer_stands_nowhere": SendsRegardless,
     "check_answering_anew_replaces_only_ours": ReplacesWhateverStands,
     "check_deletions_are_seen": SeesNoDeletion,
+    "check_everything_since_a_day_is_read": BeginsToday,
+    "check_a_reading_since_a_day_may_stop_after_any_page": BeginsAgainFromItsOwnTop,
 }
 
 

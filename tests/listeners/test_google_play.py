@@ -32,7 +32,14 @@ from listeners.base import (
     Transient,
 )
 from listeners.google_play import GooglePlay, package_of
-from tests.listeners.contract import AnswersAnewContract, AnswersContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersAnewContract,
+    AnswersContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_google_play import ACCOUNT, EMAIL, KEY_FILE, PACKAGE, PEM, GooglePlayServer, refusal
 from tests.listeners.fake_server import Reply
 from tests.listeners.faults import FaultsContract
@@ -69,7 +76,7 @@ def reviewed(server: GooglePlayServer, listener: GooglePlay) -> Post:
     return next(post for post in collect(listener, APP, {})[0] if post.external_id == number)
 
 
-class TestContract(FaultsContract, NetworkContract, AnswersContract, AnswersAnewContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, AnswersAnewContract):
     @pytest.fixture
     def rig(self, server: GooglePlayServer, listener: GooglePlay) -> Rig:
         return Rig(

@@ -12,7 +12,7 @@ import pytest
 from listeners import registry
 from listeners.base import Answers, Kind, Options, Post, Query, Rejected, Terminal
 from listeners.hacker_news import HackerNews
-from tests.listeners.contract import DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import DeletesContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import FakeServer, Reply, Request
 from tests.listeners.faults import FaultsContract
 
@@ -68,7 +68,7 @@ def listener(server: HackerNewsServer) -> HackerNews:
     return found
 
 
-class TestContract(FaultsContract, NetworkContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: HackerNewsServer, listener: HackerNews) -> Rig:
         return Rig(listener, server, Query("kettle"), raw=[ANSWER])

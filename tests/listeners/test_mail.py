@@ -32,7 +32,7 @@ from listeners.base import (
 )
 from listeners.mail import Mail
 from listeners.mail_servers import Smtp, encoded
-from tests.listeners.contract import AnswersContract, NetworkContract, Rig, collect
+from tests.listeners.contract import AnswersContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_mail import ADDRESS, PASSWORD, Box, MailServer
 
 FIXTURES = Path(__file__).parent / "fixtures" / "mail"
@@ -88,7 +88,7 @@ def rejected(listener: Mail) -> list[str]:
     return [one.reason for page in listener.fetch(INBOX, {}) for one in page.rejected]
 
 
-class TestContract(NetworkContract, AnswersContract):
+class TestContract(NetworkContract, LooksBackContract, AnswersContract):
     @pytest.fixture
     def rig(self, server: MailServer, listener: Mail) -> Rig:
         return Rig(listener, server, INBOX, raw=[REPLY, HTML], idempotent=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listeners import registry
+from listeners import mastodon, registry
 from listeners.base import (
     Absent,
     BadCredentials,
@@ -27,10 +27,12 @@ from listeners.base import (
     Transient,
 )
 from listeners.mastodon import CAPABILITY, Mastodon, length, opening, post_or_rejected
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_mastodon import FIRST, HOME, US, MastodonServer, account, status
 from tests.listeners.fake_server import Reply
+from tests.listeners.fake_stream import MastodonNetwork
 from tests.listeners.faults import FaultsContract
+from tests.listeners.stream_contract import StreamRig, StreamsContract
 
 FIXTURES = Path(__file__).parent / "fixtures" / "mastodon"
 HASHTAG = (FIXTURES / "hashtag.json").read_bytes()
@@ -61,19 +63,19 @@ def one_post(server: MastodonServer, listener: Mastodon, **more: Any) -> Post:
     return collect(listener, Query("", "notifications"), {})[0][0]
 
 
-class TestHashtag(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestHashtag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("#kettle"), raw=[HASHTAG, NOTIFICATIONS], idempotent=True)
 
 
-class TestNotifications(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestNotifications(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("", "notifications"), raw=[NOTIFICATIONS], idempotent=True)
 
 
-class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon, monkeypatch: pytest.MonkeyPatch) -> Rig:
         monkeypatch.setattr(
@@ -82,6 +84,27 @@ class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContra
         return Rig(
             listener, server, Query("kettle", "search"), raw=[b'{"statuses": ' + HASHTAG + b"}"], idempotent=True
         )
+
+
+class TestStream(StreamsContract):
+    @pytest.fixture
+    def streamed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamRig]:
+        monkeypatch.setattr("listeners.mastodon.SETTLED", 0.05)
+        with MastodonNetwork() as network:
+            yield StreamRig(lambda: streaming_from(network.api), network, Query("#kettle", "stream"))
+
+
+class TestNotificationsStream(StreamsContract):
+    @pytest.fixture
+    def streamed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamRig]:
+        monkeypatch.setattr("listeners.mastodon.SETTLED", 0.05)
+        with MastodonNetwork() as network:
+            to_us = Query("", "notifications_stream")
+            yield StreamRig(lambda: streaming_from(network.api), network, to_us, tells_deletions=False)
+
+
+def streaming_from(server: MastodonServer) -> Mastodon:
+    return mastodon.open({"instance": server.url, "token": "t0ken"}, Options(timeout=5, allow_private_hosts=True))
 
 
 # --- From the wire to posts ----------------------------------------------------------------------------------------

@@ -27,7 +27,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.reddit import RedditListener, parse
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect, mutations
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+    mutations,
+)
 from tests.listeners.fake_reddit import ME, RedditServer, comment, listing, post
 from tests.listeners.fake_server import Reply
 from tests.listeners.faults import FaultsContract
@@ -57,7 +65,7 @@ def thread_page() -> bytes:
     return json.dumps([listing([post(1, 1_790_000_000)]), listing([first])]).encode()
 
 
-class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with RedditServer() as server:

@@ -28,7 +28,7 @@ from listeners.base import (
     Transient,
 )
 from listeners.stack_exchange import StackExchange
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_stack_exchange import SITE, US, StackExchangeServer
 from tests.listeners.faults import FaultsContract
@@ -57,7 +57,7 @@ def server() -> Iterator[StackExchangeServer]:
         yield running
 
 
-class TestTag(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestTag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     """What is answered here is a question."""
 
     @pytest.fixture
@@ -65,7 +65,7 @@ class TestTag(FaultsContract, NetworkContract, AnswersContract, DeletesContract)
         return Rig(opened(server), server, TAG, raw=RAW)
 
 
-class TestSearch(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: StackExchangeServer) -> Rig:
         return Rig(opened(server), server, Query("acme kettle", "search"), raw=RAW)

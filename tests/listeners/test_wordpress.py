@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from listeners import registry, wordpress
 from listeners.base import Absent, Cursor, Kind, Options, Post, Query, Rejected, Sent, Terminal, Transient
 from listeners.wordpress import WordPress
-from tests.listeners.contract import AnswersContract, DeletesContract, NetworkContract, Rig, collect
+from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
 from tests.listeners.fake_server import FakeServer, Reply, Request
 from tests.listeners.faults import FaultsContract
 
@@ -143,13 +143,15 @@ def read(listener: WordPress, cursor: Cursor | None = None, query: Query = ALL) 
     return {post.external_id: post for post in posts}, cursor
 
 
-class TestContract(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
     @pytest.fixture
     def rig(self, server: WordPressServer, listener: WordPress) -> Rig:
         return Rig(listener, server, ALL, raw=[ANSWER], idempotent=True)
 
 
-class TestContractWithPlainPermalinks(FaultsContract, NetworkContract, AnswersContract, DeletesContract):
+class TestContractWithPlainPermalinks(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract
+):
     @pytest.fixture
     def rig(self, server: WordPressServer, listener: WordPress) -> Rig:
         server.plain_permalinks = True

@@ -11,7 +11,7 @@ from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
 from dialogue import platforms
 from dialogue.context import Context, DialogueError
-from dialogue.credentials import keeper
+from dialogue.credentials import check_access, keeper
 from listeners import registry
 from listeners.base import Answers, Author, Kind, Listener, ListeningError, Options, Post, Terminal
 
@@ -64,10 +64,12 @@ class Answerer(Listener, Answers, Protocol):
 
 
 def opened(ctx: Context, account: rows.AccountRow) -> Answerer:
-    """The account's listener. Raises Terminal where it cannot be opened or has no power to answer."""
+    """The account's listener. Raises Terminal where it cannot be opened or has no power to answer, Transient."""
+    check_access(account, ctx.clock())
     options = Options(
         base_url=account.base_url,
         allow_private_hosts=ctx.allow_private_hosts,
+        known_as=account.external_id,
         on_credentials=keeper(ctx, account.id, account.saved_at),
     )
     try:

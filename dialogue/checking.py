@@ -70,7 +70,8 @@ def ask(ctx: Context, account: AccountRow) -> Health:
         rows.account_checked(tx, account.id, now, health.ok, clean(health.words)[:500], **who)
         rows.change_account(tx, account.id, next_check_at=now + EVERY)
         if health.ok:
-            rows.change_account(tx, account.id, expires_at=health.expires_at)
+            if account.renew_at is None:  # what is renewed by itself ends when it cannot be renewed any more
+                rows.change_account(tx, account.id, expires_at=health.expires_at)
             rows.revive(tx, account.id, now)
         workspace.bump(tx)
     if refusal is not None:

@@ -67,6 +67,8 @@ class Read:
     pages: int = 0
     fresh: int = 0
     more: bool = False
+    whole: bool = False
+    """Whether it came to its end, so that nothing is left that was posted before it began."""
     again_in: float | None = None
     """Seconds after which it goes on, where that is settled."""
 
@@ -116,6 +118,8 @@ def open_listener(ctx: Context, platform: str, account: AccountRow | None, optio
         given = ctx.secrets.decrypt(account.credentials) if account else {}
     except DialogueError as error:
         raise Terminal(str(error), credentials.ENTER_AGAIN) from error
+    if account is not None:
+        credentials.check_access(account, ctx.clock())
     own = (BASE_URL, POLL_SECONDS, RECHECK_SECONDS, *querying.OPTIONS)
     return registry.open(
         platform,
@@ -124,6 +128,7 @@ def open_listener(ctx: Context, platform: str, account: AccountRow | None, optio
             base_url=options.get(BASE_URL) or (account.base_url if account else None),
             allow_private_hosts=ctx.allow_private_hosts,
             extra={name: str(value) for name, value in options.items() if name not in own},
+            known_as=account.external_id if account else None,
             on_credentials=credentials.keeper(ctx, account.id, account.saved_at) if account else None,
         ),
     )
@@ -254,6 +259,7 @@ def _must_wait(
 def _run(
     ctx: Context, source: SourceRow, account: AccountRow | None, run_id: int, allowance: Allowance, walk: Walk
 ) -> _Ending:
+    began = ctx.clock()
     try:
         listener = open_listener(ctx, source.platform, account, source.options)
         read = walk(ctx, source, listener, run_id, allowance)
@@ -274,7 +280,7 @@ def _run(
         return _failed(ctx, source, "crash", words, "It is tried again; if it stays, report it with the log.", next_at)
     if account is not None and account.refused_at is not None:
         credentials.accepted(ctx, account)
-    return _good(ctx, read)
+    return _good(ctx, read, began)
 
 
 def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allowance: Allowance) -> Read:
@@ -291,6 +297,7 @@ def _walk(ctx: Context, source: SourceRow, listener: Listener, run_id: int, allo
         if read.pages == PAGES_A_RUN or allowance.until is not None:
             read.more = allowance.until is not None or _may_bring_more(listener, read.stored)
             return read
+    read.whole = True
     return read
 
 
@@ -307,9 +314,10 @@ def _fresh(source: SourceRow, page: Page) -> int:
     return sum(post.posted_at >= since for post in page.posts)
 
 
-def _good(ctx: Context, read: Read) -> _Ending:
+def _good(ctx: Context, read: Read, began: datetime) -> _Ending:
     well = {
         "last_success_at": ctx.clock(), "failures": 0, "last_error": "", "last_error_kind": "", "what_to_do": "",
+        **({"read_until": began} if read.whole else {}),
     }  # fmt: skip
     return _Ending("ok" if read.stored.new or read.stored.edited else "unchanged", "", well, read)
 

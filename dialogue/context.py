@@ -105,6 +105,8 @@ class Context:
     secrets: Secrets
     triggers: Triggers = field(default_factory=NoTriggers)
     allow_private_hosts: bool = False
+    public_url: str | None = None
+    """The address that people open where a proxy stands in front, without a path."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from db import sources as rows
 from db import workspace
+from db.replies import AccountRow as AnsweringRow
 from db.sources import AccountRow
 from dialogue import points
 from dialogue.context import Context, DialogueError
@@ -20,6 +21,9 @@ from listeners.base import BadCredentials, Transient, clean
 CONFIRMED_AFTER = timedelta(minutes=5)
 """So long after a refusal the platform is asked again; a refusal then is believed."""
 ENTER_AGAIN = "Enter the account's credentials again."
+CONNECT_AGAIN = "Connect it again, on the page Sources."
+SOON = 15.0
+"""Seconds until access that was being renewed is looked for again."""
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,8 @@ def refused(ctx: Context, account: AccountRow, error: BadCredentials) -> bool:
     now = ctx.clock()
     with ctx.database.transaction() as tx:
         known = rows.account(tx, account.id, lock=True)
-        if known is None or known.saved_at != account.saved_at:
-            return False  # other credentials were entered meanwhile, and nobody has refused those
+        if known is None or known.saved_at != account.saved_at or known.credentials != account.credentials:
+            return False  # other credentials were entered or given meanwhile, and nobody has refused those
         if known.dead_at is not None:
             return True
         if known.refused_at is None:
@@ -51,6 +55,20 @@ def accepted(ctx: Context, account: AccountRow) -> None:
     with ctx.database.transaction() as tx:
         rows.revive(tx, account.id, ctx.clock())
         workspace.bump(tx)
+
+
+def again(account: AccountRow) -> str:
+    """What to do about an account that is not accepted any more, in the way in which it came here."""
+    return "Connect it again." if account.connected_at is not None else "Enter its credentials again."
+
+
+def check_access(account: AccountRow | AnsweringRow, now: datetime) -> None:
+    """Raises where what the platform gave is over: Transient while it is renewed, BadCredentials where it is not."""
+    if account.access_until is None or account.access_until > now:
+        return
+    if account.renew_at is None:
+        raise BadCredentials("The access that the platform gave has ended.", CONNECT_AGAIN)
+    raise Transient("The access that the platform gave has ended, and is being renewed.", SOON)
 
 
 def keeper(ctx: Context, account_id: int, saved_at: datetime | None) -> Callable[[Mapping[str, str]], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from db import budgets, conversations, hours, requests, sources
-from dialogue import hooks, notes, privacy, uploads
+from dialogue import connecting, hooks, notes, privacy, uploads
 from dialogue.context import Context
 from dialogue.requests import QUOTING
 
@@ -25,6 +25,7 @@ def tidy(ctx: Context) -> None:
         budgets.forget_old(tx, now - RUNS_KEPT)
     uploads.tidy(ctx)
     hooks.tidy(ctx)
+    connecting.tidy(ctx)
     notes.tidy(ctx)
     privacy.forget_past_retention(ctx)
     privacy.forget_not_refreshed(ctx)

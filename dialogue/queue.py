@@ -30,6 +30,7 @@ from dialogue import (
     hooks,
     housekeeping,
     privacy,
+    renewing,
     replies,
     requests,
     streaming,
@@ -97,6 +98,7 @@ class Tasks:
             "deliver": self._deliver,
             "understand": self._understand,
             "serve": self._serve,
+            "renew": self._renew,
             "collect": self._collect,
             "recheck": self._recheck,
             "read_hook": self._read_hook,
@@ -158,6 +160,10 @@ class Tasks:
         self._given.pop(("check_account", account_id), None)
         checking.check(self.ctx, account_id)
 
+    def _renew(self, account_id: int) -> None:
+        self._given.pop(("renew", account_id), None)
+        renewing.renew(self.ctx, account_id)
+
     def _read_hook(self, source_id: int) -> None:
         self._given.pop(("read_hook", source_id), None)
         hooks.read_waiting(self.ctx, source_id)
@@ -174,6 +180,7 @@ class Tasks:
         ctx = self.ctx
         self._trigger("deliver", replies.sweep(ctx))
         self._trigger("serve", requests.due(ctx))
+        self._trigger("renew", renewing.due(ctx))
         self._trigger("collect", collecting.due(ctx))
         self._trigger("recheck", privacy.due(ctx))
         self._trigger("read_hook", hooks.due(ctx))

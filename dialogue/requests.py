@@ -47,6 +47,8 @@ _HANDLERS: dict[str, str] = {
     "remove_sample": "dialogue.sample:remove",
     "backfill": "dialogue.backfill:read",
     "search_themes": "dialogue.themes:search",
+    "oauth_begin": "dialogue.connecting:prepare",
+    "oauth_finish": "dialogue.connecting:finish",
 }
 
 

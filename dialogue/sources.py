@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from db import sources as rows
 from db.budgets import BudgetRow
 from db.engine import Transaction
 from db.sources import AccountRow, SourceRow
-from dialogue import audit, backfill, budgets, checking, querying, uploads, usual
+from dialogue import audit, backfill, budgets, checking, connecting, credentials, querying, uploads, usual
 from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,
@@ -27,7 +27,7 @@ from dialogue.requests import Progress
 from dialogue.search import SearchError
 from dialogue.text import headed
 from listeners import registry
-from listeners.base import Answering, Arrival, Capability, Post, Query, Terminal, clean
+from listeners.base import Answering, Arrival, Capability, CredentialField, Post, Query, Terminal, clean
 
 FASTEST_POLL = 5
 """Seconds."""
@@ -64,6 +64,14 @@ class CredentialInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectInfo:
+    """What must be known of our application at the platform before a person gives us leave there."""
+
+    asks: tuple[CredentialInfo, ...]
+    guide: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformInfo:
     """What a platform allows, for the interface. `polls` False: it takes no query, and what was said gets
     here by its `arrival`: uploaded, pushed or typed."""
@@ -83,6 +91,8 @@ class PlatformInfo:
     arrival: str = Arrival.ASKED.value
     guide: tuple[str, ...] = ()
     """How to get the credentials, step by step, in Markdown."""
+    connect: ConnectInfo | None = None
+    """How to connect an account without entering credentials; None where there is no such way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,10 @@ class AccountView:
     check_words: str
     expires_at: datetime | None = None
     warning: str = ""
+    connected: bool = False
+    """Whether it was connected at the platform itself, and not entered by hand."""
+    renews_at: datetime | None = None
+    """When what the platform gave is renewed by itself."""
 
 
 # What there is --------------------------------------------------------------------------------------------------------
@@ -213,10 +227,7 @@ def _info(one: Capability) -> PlatformInfo:
         modes=tuple(
             ModeInfo(mode.name, mode.label, mode.query_label, mode.help, mode.syntax is not None) for mode in one.modes
         ),
-        credentials=tuple(
-            CredentialInfo(field.name, field.label, field.secret, field.help, field.default, field.required)
-            for field in one.credentials
-        ),
+        credentials=tuple(_credential(field) for field in one.credentials if field.typed),
         key_needed=one.key_needed,
         answers=one.answering is Answering.API,
         answering_rule=one.answering_rule,
@@ -227,7 +238,21 @@ def _info(one: Capability) -> PlatformInfo:
         exportable=one.exportable,
         arrival=one.arrival.value,
         guide=one.guide,
+        connect=_connect(one),
     )
+
+
+def _credential(field: CredentialField) -> CredentialInfo:
+    return CredentialInfo(field.name, field.label, field.secret, field.help, field.default, field.required)
+
+
+def _connect(one: Capability) -> ConnectInfo | None:
+    if one.oauth is None:
+        return None
+    fields = {field.name: _credential(field) for field in one.credentials}
+    must = [replace(fields[name], required=True) for name in one.oauth.asks]
+    may = [replace(fields[name], required=False) for name in one.oauth.may_ask]
+    return ConnectInfo((*must, *may), one.oauth.guide)
 
 
 def list_(ctx: Context, actor: Actor) -> list[SourceView]:
@@ -348,13 +373,14 @@ def _first_sentence(words: str) -> str:
     return first + "." if dot else words
 
 
-IDLE = "Nothing is asked with it until its credentials are entered again."
+def _idle(account: AccountRow) -> str:
+    return f"Nothing is asked with it any more. {credentials.again(account)}"
 
 
 def _warning(account: AccountRow, now: datetime) -> tuple[str, str]:
     """What is the matter with an account, in a sentence, and how bad that is."""
     if account.dead_at is not None:
-        return f"{_first_sentence(account.check_words)} Enter its credentials again.", "problem"
+        return f"{_first_sentence(account.check_words)} {credentials.again(account)}", "problem"
     ends = checking.expiry(account.expires_at, now)
     return ends.words, "expiring" if ends.level == "soon" else "problem"
 
@@ -450,7 +476,8 @@ def accounts(ctx: Context, actor: Actor) -> list[AccountView]:
         AccountView(
             row.id, row.platform, allowed[row.platform].title if row.platform in allowed else row.platform, row.label,
             row.base_url, row.handle, row.checked_at, row.check_ok, row.check_words, row.expires_at,
-            IDLE if row.dead_at is not None else _warning(row, ctx.clock())[0],
+            _idle(row) if row.dead_at is not None else _warning(row, ctx.clock())[0], row.connected_at is not None,
+            row.renew_at,
         )
         for row in found
     ]  # fmt: skip
@@ -606,6 +633,83 @@ def run_now(ctx: Context, actor: Actor, source_id: int) -> None:
     ctx.triggers.collect(source_id)
 
 
+def edit(
+    ctx: Context,
+    actor: Actor,
+    source_id: int,
+    query: str,
+    mode: str,
+    label: str,
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """Has a source listen for another query, in this or another mode; what it has brought stays. Returns in words what
+    that means for what was posted before.
+
+    `options` are those of `querying`; the others stay. Nothing is lost between the two queries: the new one is read
+    from where the old one had been read to its end, less what platforms show late. A page of the old one that is on its
+    way is not stored any more. Raises DialogueError, naming what does not fit.
+    """
+    require(actor, Role.ADMIN)
+    now = ctx.clock()
+    with ctx.database.transaction() as tx:
+        row = _open_one(tx, source_id)
+        others = {name: value for name, value in row.options.items() if name not in querying.OPTIONS}
+        capability, query, mode, chosen = _checked_query(row.platform, query, mode, {**others, **(options or {})})
+        if (query, mode, chosen) != (row.query, row.mode, row.options):
+            account = rows.account(tx, row.account_id) if row.account_id else None
+            cursor = _carried_over(ctx, row, account, capability, query, mode, chosen)
+            rows.change(
+                tx, source_id, query=query, mode=mode, options=chosen, cursor=cursor, fence=row.fence + 1,
+                lease_until=None, next_run_at=now, failures=0, last_error="", last_error_kind="", what_to_do="",
+                posts_per_hour=None, interval_seconds=None, waits_for="",
+            )  # fmt: skip
+            stopped = backfill.end(tx, source_id, now)
+        else:
+            stopped = False
+        rows.change(tx, source_id, label=_label(label, query or capability.title))
+        audit.record(tx, ctx, actor, "edited", "source", source_id, query=query, was=row.query)
+        workspace.bump(tx)
+    if row.state == "active":
+        ctx.triggers.collect(source_id)
+    return edit_words(row.platform, mode) + (" Its reading further back has ended: ask for it anew." if stopped else "")
+
+
+def _carried_over(
+    ctx: Context,
+    row: SourceRow,
+    account: AccountRow | None,
+    capability: Capability,
+    query: str,
+    mode: str,
+    options: dict[str, Any],
+) -> Cursor:
+    """Where the new query begins. Where nothing was read yet, or any reading reads all there is, as a new source."""
+    plan = querying.plan(capability, mode, query, options)
+    if querying.same_reading(capability, row, mode, plan):
+        return row.cursor
+    read_until = row.read_until or row.last_success_at
+    try:
+        listener = open_listener(ctx, row.platform, account, options)
+    except Terminal as error:
+        raise DialogueError(f"{error} {error.what_to_do}") from error
+    if read_until is None or not isinstance(listener, LooksBack):
+        return {}
+    return backfill.beginning(listener, plan, mode, read_until - SEEN_LATE)
+
+
+def edit_words(platform: str, mode: str) -> str:
+    """What an edit means for what was posted before it, in sentences."""
+    reach = backfill.reach(platform, mode)
+    older = "'Read further back' does that." if reach.possible else reach.words
+    return (
+        "From now on it listens for the new query. What it has brought stays, also what the new query does not mean. "
+        f"What was posted before and only the new query finds is not read by itself: {older[:1].lower()}{older[1:]}"
+        if not reach.possible
+        else "From now on it listens for the new query. What it has brought stays, also what the new query does not "
+        f"mean. What was posted before and only the new query finds is not read by itself; {older}"
+    )
+
+
 def rename(ctx: Context, actor: Actor, source_id: int, label: str) -> None:
     """Gives it another name."""
     if not label.strip():
@@ -679,9 +783,13 @@ def save_account(
     require(actor, Role.ADMIN)
     capability = _capability(platform)
     given = {name: value.strip() for name, value in values.items() if value.strip()}
+    connected: dict[str, Any] = {}
     with ctx.database.transaction() as tx:
         if account_id is not None:
-            given = _kept_secrets(ctx, tx, platform, account_id) | given
+            known = _kept_secrets(ctx, tx, platform, account_id)
+            stays = connecting.without_the_other_way(platform, known, given)
+            connected = _as_connected(tx, account_id) if stays == known else {}
+            given = stays | given
         missing = [field.label for field in capability.credentials if field.required and field.name not in given]
         if missing:
             raise DialogueError(f"{capability.title} needs {', '.join(missing)}.")
@@ -695,6 +803,7 @@ def save_account(
                 "label": _label(label, given.get("handle", capability.title)),
                 "base_url": base_url or None,
                 "credentials": ctx.secrets.encrypt(given),
+                **connected,
             },
             ctx.clock(),
         )
@@ -714,6 +823,13 @@ def _kept_secrets(ctx: Context, tx: Transaction, platform: str, account_id: int)
         return ctx.secrets.decrypt(account.credentials)
     except DialogueError:
         return {}  # sealed with another key: everything is entered anew, and what is missing is named
+
+
+def _as_connected(tx: Transaction, account_id: int) -> dict[str, Any]:
+    """The columns that say how the platform's leave came and how long it is good: it is not what was entered anew."""
+    account = rows.account(tx, account_id)
+    names = ("connected_at", "access_until", "renew_at", "expires_at")
+    return {} if account is None else {name: getattr(account, name) for name in names}
 
 
 def remove_account(ctx: Context, actor: Actor, account_id: int) -> None:

@@ -30,6 +30,8 @@ class Configuration(Protocol):
     def old_secret_key(self) -> SecretStr | None: ...
     @property
     def allow_private_hosts(self) -> bool: ...
+    @property
+    def public_url(self) -> str | None: ...
 
 
 class StartError(DialogueError):
@@ -55,6 +57,7 @@ def context(configuration: Configuration, *, triggers: bool = True) -> Context:
         secrets=box,
         triggers=_triggers(configuration, data_dir) if triggers else NoTriggers(),
         allow_private_hosts=configuration.allow_private_hosts,
+        public_url=configuration.public_url,
     )
 
 

@@ -49,11 +49,13 @@ class Granted:
     """What the platform gave, by credential field.
 
     lasts: seconds that the access is good for; None where it has no end, or where a listener renews its own.
+    renews: whether `refresh` gets new access for it.
     renewable: seconds that it can be renewed for; None where the platform names no end.
     """
 
     credentials: Mapping[str, str] = field(repr=False)
     lasts: float | None = None
+    renews: bool = False
     renewable: float | None = None
 
 
@@ -201,7 +203,8 @@ def _granted(capability: Capability, flow: OAuth, body: Mapping[str, Any], befor
                 f"{capability.title} gave no refresh token, so that its access would end soon.",
                 "Take our access back in the account's settings at the platform, and connect it again.",
             )
-    return Granted(given, lasts, _seconds(body.get("refresh_token_expires_in")))
+    renews = lasts is not None and flow.refresh in given
+    return Granted(given, lasts, renews, _seconds(body.get("refresh_token_expires_in")))
 
 
 def _is_token(value: object) -> bool:

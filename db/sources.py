@@ -52,6 +52,7 @@ class SourceRow:
     lease_until: datetime | None
     fence: int
     last_success_at: datetime | None
+    read_until: datetime | None
     last_error_at: datetime | None
     last_error: str
     last_error_kind: str

@@ -194,6 +194,8 @@ class Source(SQLModel, table=True):
     lease_until: datetime | None = None
     fence: int = 0
     last_success_at: datetime | None = None
+    read_until: datetime | None = None
+    """When the last run began that came to its end: until then all is read, whatever a later one has left half-way."""
     last_error_at: datetime | None = None
     last_error: str = ""
     last_error_kind: str = ""

@@ -59,6 +59,21 @@ def plan(capability: Capability, mode: str, query: str, options: Mapping[str, An
         raise SearchError(error, query if searches else only) from None
 
 
+def same_reading(capability: Capability, before: SourceRow, mode: str, after: Plan) -> bool:
+    """Whether a source goes on where it stands although its query has changed: its platform is asked the same as ever.
+
+    A stream that is searched here hears everything, whatever the words.
+    """
+    if mode != before.mode:
+        return False
+    if any(one.streams and one.syntax is not None for one in capability.modes if one.name == mode):
+        return True
+    try:
+        return plan_of(before).asked == after.asked
+    except Terminal:
+        return False
+
+
 def looked_at_by(capability: Capability, mode: str) -> Mode | None:
     """The mode itself; for one that streams, the one that finds by the same query what has been posted before."""
     chosen = next((one for one in capability.modes if one.name == mode), None)
@@ -74,4 +89,4 @@ def plan_of(source: SourceRow) -> Plan:
     try:
         return plan(registry.capability(source.platform), source.mode, source.query, source.options)
     except SearchError as error:
-        raise Terminal(str(error), "Add a source with another query, and remove this one.") from error
+        raise Terminal(str(error), "Edit the source's query.") from error

@@ -19,6 +19,7 @@ from dialogue.collecting import (
     BASE_URL,
     POLL_SECONDS,
     RECHECK_SECONDS,
+    SEEN_LATE,
     open_listener,
 )
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
@@ -27,7 +28,19 @@ from dialogue.requests import Progress
 from dialogue.search import SearchError
 from dialogue.text import headed
 from listeners import registry
-from listeners.base import Answering, Arrival, Capability, CredentialField, Post, Query, Terminal, clean
+from listeners.base import (
+    Answering,
+    Arrival,
+    Capability,
+    CredentialField,
+    Cursor,
+    Listener,
+    LooksBack,
+    Post,
+    Query,
+    Terminal,
+    clean,
+)
 
 FASTEST_POLL = 5
 """Seconds."""
@@ -506,7 +519,7 @@ def add(
         recheck = timedelta(seconds=int(chosen.get(RECHECK_SECONDS, recheck.total_seconds())))
     with ctx.database.transaction() as tx:
         account = _account_for(tx, capability, account_id)
-        _check_it_opens(ctx, platform, account, chosen)
+        _opened(ctx, platform, account, chosen)
         source_id = rows.add(
             tx,
             now,
@@ -598,10 +611,10 @@ def _account_for(tx: Transaction, capability: Capability, account_id: int | None
     return account
 
 
-def _check_it_opens(ctx: Context, platform: str, account: AccountRow | None, options: dict[str, Any]) -> None:
-    """Opening asks no network: what is wrong with credentials and options can be said at once."""
+def _opened(ctx: Context, platform: str, account: AccountRow | None, options: dict[str, Any]) -> Listener:
+    """Opening asks no network: what is wrong with credentials and options can be said at once. Raises DialogueError."""
     try:
-        open_listener(ctx, platform, account, options)
+        return open_listener(ctx, platform, account, options)
     except Terminal as error:
         raise DialogueError(f"{error} {error.what_to_do}") from error
 
@@ -642,8 +655,7 @@ def edit(
     label: str,
     options: Mapping[str, Any] | None = None,
 ) -> str:
-    """Has a source listen for another query, in this or another mode; what it has brought stays. Returns in words what
-    that means for what was posted before.
+    """Has a source listen for another query, in this or another mode; returns in words what that means.
 
     `options` are those of `querying`; the others stay. Nothing is lost between the two queries: the new one is read
     from where the old one had been read to its end, less what platforms show late. A page of the old one that is on its
@@ -652,26 +664,26 @@ def edit(
     require(actor, Role.ADMIN)
     now = ctx.clock()
     with ctx.database.transaction() as tx:
-        row = _open_one(tx, source_id)
+        row = _changeable(tx, source_id)
         others = {name: value for name, value in row.options.items() if name not in querying.OPTIONS}
         capability, query, mode, chosen = _checked_query(row.platform, query, mode, {**others, **(options or {})})
+        stopped = False
         if (query, mode, chosen) != (row.query, row.mode, row.options):
             account = rows.account(tx, row.account_id) if row.account_id else None
             cursor = _carried_over(ctx, row, account, capability, query, mode, chosen)
+            stopped = backfill.end(tx, source_id, now)
             rows.change(
                 tx, source_id, query=query, mode=mode, options=chosen, cursor=cursor, fence=row.fence + 1,
                 lease_until=None, next_run_at=now, failures=0, last_error="", last_error_kind="", what_to_do="",
                 posts_per_hour=None, interval_seconds=None, waits_for="",
             )  # fmt: skip
-            stopped = backfill.end(tx, source_id, now)
-        else:
-            stopped = False
         rows.change(tx, source_id, label=_label(label, query or capability.title))
         audit.record(tx, ctx, actor, "edited", "source", source_id, query=query, was=row.query)
         workspace.bump(tx)
     if row.state == "active":
         ctx.triggers.collect(source_id)
-    return edit_words(row.platform, mode) + (" Its reading further back has ended: ask for it anew." if stopped else "")
+    ended = " Its reading further back has ended: ask for it anew." if stopped else ""
+    return edit_words(row.platform, mode) + ended
 
 
 def _carried_over(
@@ -685,29 +697,23 @@ def _carried_over(
 ) -> Cursor:
     """Where the new query begins. Where nothing was read yet, or any reading reads all there is, as a new source."""
     plan = querying.plan(capability, mode, query, options)
-    if querying.same_reading(capability, row, mode, plan):
-        return row.cursor
+    listener = _opened(ctx, row.platform, account, options)
     read_until = row.read_until or row.last_success_at
-    try:
-        listener = open_listener(ctx, row.platform, account, options)
-    except Terminal as error:
-        raise DialogueError(f"{error} {error.what_to_do}") from error
     if read_until is None or not isinstance(listener, LooksBack):
         return {}
+    if querying.same_reading(capability, row, mode, plan):
+        return row.cursor
     return backfill.beginning(listener, plan, mode, read_until - SEEN_LATE)
 
 
 def edit_words(platform: str, mode: str) -> str:
-    """What an edit means for what was posted before it, in sentences."""
-    reach = backfill.reach(platform, mode)
-    older = "'Read further back' does that." if reach.possible else reach.words
-    return (
-        "From now on it listens for the new query. What it has brought stays, also what the new query does not mean. "
-        f"What was posted before and only the new query finds is not read by itself: {older[:1].lower()}{older[1:]}"
-        if not reach.possible
-        else "From now on it listens for the new query. What it has brought stays, also what the new query does not "
-        f"mean. What was posted before and only the new query finds is not read by itself; {older}"
+    """What an edit means, and what it means for what was posted before, in sentences."""
+    before = (
+        "What was posted before, and only the new query finds, is not read by itself: use 'Read further back'."
+        if backfill.reach(platform, mode).possible
+        else "Whatever its platform still shows is read with the new query."
     )
+    return f"From now on it listens for the new query. What it has brought stays. {before}"
 
 
 def rename(ctx: Context, actor: Actor, source_id: int, label: str) -> None:
@@ -729,11 +735,7 @@ def _change(
 ) -> None:
     require(actor, Role.ADMIN)
     with ctx.database.transaction() as tx:
-        row = _found(tx, source_id)
-        if row.sample:
-            raise DialogueError("This source belongs to the sample data; it goes when the sample is removed.")
-        if row.state not in of:
-            raise DialogueError(f"This source is {row.state}.")
+        row = _changeable(tx, source_id, of)
         if "next_run_at" in values and not _capability(row.platform).polls:
             other_way = _OTHER_WAYS[_capability(row.platform).arrival]
             raise DialogueError(f"This source cannot be asked for news: {other_way}")
@@ -742,6 +744,16 @@ def _change(
         rows.change(tx, source_id, **values)
         audit.record(tx, ctx, actor, action, "source", source_id, label=row.label)
         workspace.bump(tx)
+
+
+def _changeable(tx: Transaction, source_id: int, of: tuple[str, ...] = backfill.OPEN) -> SourceRow:
+    """A source of our own in one of these states. Raises DialogueError."""
+    row = _found(tx, source_id)
+    if row.sample:
+        raise DialogueError("This source belongs to the sample data; it goes when the sample is removed.")
+    if row.state not in of:
+        raise DialogueError(f"This source is {row.state}.")
+    return row
 
 
 def _found(tx: Transaction, source_id: int) -> SourceRow:
@@ -807,7 +819,7 @@ def save_account(
             },
             ctx.clock(),
         )
-        _check_it_opens(ctx, platform, rows.account(tx, saved), {})
+        _opened(ctx, platform, rows.account(tx, saved), {})
         budget_rows.forget(tx, platform, budgets.owner_of_account(saved))
         rows.revive(tx, saved, ctx.clock())
         audit.record(tx, ctx, actor, "saved", "account", saved, platform=platform, label=label)

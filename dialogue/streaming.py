@@ -186,11 +186,11 @@ class _Stream:
         return stored
 
     def _beat(self, page: Page) -> Stored:
-        """Nothing came: the cursor and the lease move on."""
+        """Nothing came, as it is once everything has been read: the cursor and the lease move on."""
         with self._ctx.database.transaction() as tx:
             if not sources.holds(tx, self._source):
                 raise LostLease
-            sources.change(tx, self._source.id, cursor=page.cursor, **self._well())
+            sources.change(tx, self._source.id, cursor=page.cursor, read_until=self._ctx.clock(), **self._well())
         self._say_that_it_works()
         return Stored()
 

@@ -43,7 +43,10 @@ class Needs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One line of the table. `path` is a route's template, `page` says that strangers are led to the sign-in."""
+    """One line of the table. `path` is a route's template, `page` says that strangers are led to the sign-in.
+
+    `led_to` is where they go on from there in place of `path`, whose query is then in no address of ours.
+    """
 
     path: str
     needs: Needs
@@ -51,6 +54,7 @@ class Door:
     max_body: int = 0
     page: bool = False
     websocket: bool = False
+    led_to: str = ""
 
 
 STREAMLIT: tuple[Door, ...] = (
@@ -221,7 +225,7 @@ def _declared_length(header: str | None) -> int:
 def _stranger(connection: HTTPConnection, door: Door) -> Response:
     if door.page:
         query = connection.url.query
-        wanted = quote(connection.url.path + (f"?{query}" if query else ""), safe="/")
+        wanted = door.led_to or quote(connection.url.path + (f"?{query}" if query else ""), safe="/")
         return RedirectResponse("/sign-in" if wanted == "/" else f"/sign-in?next={wanted}", status_code=303)
     challenge = {"WWW-Authenticate": "Bearer"} if door.needs is not Needs.SESSION else {}
     response = _refused(connection, 401, "unauthorized", f"This needs a {door.needs.value}.")

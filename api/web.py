@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from api import gate, hooks, monitoring, rest, sign_in, uploads
+from api import gate, hooks, monitoring, oauth, rest, sign_in, uploads
 from api.gate import Door, Gate
 from api.site import Site
 
@@ -17,6 +17,7 @@ def doors(site: Site) -> tuple[Door, ...]:
         *monitoring.DOORS,
         *rest.DOORS,
         *hooks.DOORS,
+        *oauth.DOORS,
         *uploads.DOORS,
         *gate.STREAMLIT,
         *gate.page_doors(site.pages),
@@ -30,6 +31,7 @@ def routes(site: Site) -> list[BaseRoute]:
         *monitoring.Monitoring(site).routes(),
         *rest.Rest(site).routes(),
         *hooks.Hooks(site).routes(),
+        *oauth.OAuth(site).routes(),
         *uploads.Uploads(site).routes(),
     ]
 

@@ -34,12 +34,13 @@ from listeners.oauth import CLIENT_ID, CLIENT_SECRET, Granted
 
 CALLBACK = "/oauth/callback"
 GOOD_FOR = timedelta(minutes=15)
+TOLD = "connect"
+"""The query parameter that leads from the way back to what is told of it."""
 UNKNOWN = "unknown"
 """In place of a journey's id: what came back belongs to none that was begun in this session."""
 NOT_OURS = (
     "What came back belongs to nothing that was begun in this session: begin again here, and go on in the same browser."
 )
-USED = "This way was gone already. If the account is not there, begin again."
 LATE = "This took longer than a quarter of an hour, so that it is not good any more. Begin again."
 CUT_OFF = "Samtal was stopped while the platform gave its leave, and what it gave is lost. Begin again."
 
@@ -178,6 +179,18 @@ def look(ctx: Context, actor: Actor, session: str | None, journey_id: int) -> Jo
     if row.stage == "sent" and row.expires_at > ctx.clock():
         url = ctx.secrets.decrypt(row.sealed)["url"]
     return Journey(row.stage, row.platform, _capability(row.platform).title, url, row.words, row.request_id)
+
+
+def told(ctx: Context, actor: Actor, session: str | None, value: str) -> Journey:
+    """What to say after a way back, by what `returned` gave. Never raises for a value that somebody made up."""
+    if actor.role < Role.ADMIN:
+        return Journey("ended", "", "", words="Only an administrator connects accounts.")
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        return Journey("ended", "", "", words=NOT_OURS)
+    try:
+        return look(ctx, actor, session, int(value))
+    except Missing as error:
+        return Journey("ended", "", "", words=str(error))
 
 
 # And back -------------------------------------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ def way_back(ctx: Context, platform: str, here: str) -> WayBack:
     told = urlsplit(ctx.public_url or here)
     address = f"{told.scheme}://{told.netloc}{CALLBACK}"
     name = registry.capability(platform).title
+    if not told.hostname:
+        return WayBack("", "Set PUBLIC_URL to the address at which people open Samtal.")
     if ctx.public_url and here and urlsplit(here).netloc.lower() != told.netloc.lower():
         return WayBack(address, f"Open Samtal at {told.scheme}://{told.netloc} first: people are sent back there.")
     if told.hostname in {"localhost", "127.0.0.1", "::1"}:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dialogue import backfill, sources
 from dialogue.context import Actor, Context, Role
-from pages.parts import charts, compliance, context, look, notices, query, state, text, upload, webhook
+from pages.parts import charts, compliance, connect, context, look, notices, query, state, text, upload, webhook
 
 HEALTH = {
     "listening": ("green", ":material/check_circle:"),
@@ -397,6 +397,8 @@ def show_guide(info: sources.PlatformInfo, opened: bool) -> None:
 
 def show_account_form(info: sources.PlatformInfo, known: sources.AccountView | None = None) -> None:
     """Credentials, of a new account or of a `known` one: encrypted when saved, secrets never shown again."""
+    if connect.show(info, known):
+        return
     show_guide(info, opened=known is None)
     with st.form(f"account_{info.platform}" if known is None else f"account_again_{known.id}", border=True):
         kept = "" if known is None else " What is left empty stays as it is."
@@ -459,7 +461,13 @@ def _test(account_id: int) -> None:
 # Accounts -------------------------------------------------------------------------------------------------------------
 
 
-def show_accounts(owned: list[sources.AccountView], platforms: list[sources.PlatformInfo]) -> None:
+def _again(one: sources.AccountView) -> None:
+    state.open_up("account_again", one.id)
+    if one.connected:
+        state.open_up("connect", f"{one.platform}_{one.id}")
+
+
+def show_accounts(owned: list[sources.AccountView], platforms: list[sources.PlatformInfo], now: datetime) -> None:
     """Our accounts on the platforms; one of them may be entered again."""
     infos = {one.platform: one for one in platforms}
     with st.container(border=True, key="accounts-list"):
@@ -474,18 +482,20 @@ def show_accounts(owned: list[sources.AccountView], platforms: list[sources.Plat
                     f"**{text.plain(one.label, 80)}** "
                     + look.grey(" · ".join(filter(None, (one.platform_title, one.handle))))
                     + "  \n"
-                    + look.grey(one.check_words or "not checked yet")
+                    + look.grey(
+                        " · ".join(filter(None, (one.check_words or "not checked yet", connect.access_words(one, now))))
+                    )
                     + (f"  \n:orange[:material/warning: {text.plain(one.warning)}]" if one.warning else "")
                 )
                 with st.container(horizontal=True, width="content"):
                     if one.platform in infos:
                         st.button(
-                            "Enter again",
+                            "Connect again" if one.connected else "Enter again",
                             key=f"account_again_{one.id}",
                             type="tertiary",
                             icon=":material/edit:",
-                            on_click=state.open_up,
-                            args=("account_again", one.id),
+                            on_click=_again,
+                            args=(one,),
                         )
                     st.button(
                         "Test",
@@ -517,6 +527,7 @@ def main() -> None:
     with look.telling_errors():
         scope, ctx = context.scope(person), context.ctx()
         found = load_sources(scope, ctx, person)
+        connect.show_way_back()
         notices.show()
         overview = load_overview(scope, ctx, person)
         show_top(overview, admin)
@@ -526,11 +537,12 @@ def main() -> None:
             notices.adopt("remove_source", "remove_source")
             notices.adopt("backfill", "backfill")
             notices.wait_for("backfill")
+            notices.wait_for("oauth_finish", cancel=False)
         notices.wait_for("remove_source", cancel=False)
         if admin and state.opened("compliance"):
             compliance.show(now)
         if admin and state.opened("accounts_list"):
-            show_accounts(load_accounts(scope, ctx, person), sources.platforms(ctx))
+            show_accounts(load_accounts(scope, ctx, person), sources.platforms(ctx), now)
         if admin:
             notices.adopt("import", "import")
         if admin and upload.waiting():

@@ -15,11 +15,22 @@ from typing import Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from listeners import http
 from listeners.addresses import addresses_of
-from listeners.base import STREAM_BEAT, Cursor, Options, Page, Post, Rejected, Terminal, Transient
+from listeners.base import (
+    STREAM_BEAT,
+    Cursor,
+    ListeningError,
+    Options,
+    Page,
+    Post,
+    Rejected,
+    Terminal,
+    Transient,
+)
 
 LOOK_EVERY = 0.25
 """Seconds between two looks whether to stop."""
@@ -35,6 +46,9 @@ SILENCE = 600.0
 CLOSING = 1.0
 QUEUE = 64
 """Messages read ahead; then the server is kept waiting."""
+
+_REFUSALS = {3000: 401, 3003: 403}
+"""Registered codes with which a server closes where it would have refused the connection with a status."""
 
 _quiet = logging.getLogger("listeners.streaming.wire")
 _quiet.setLevel(logging.CRITICAL)  # it would log headers, and with them credentials
@@ -67,14 +81,14 @@ class Socket:
         self._connection.close()
 
     def send(self, text: str) -> None:
-        """Sends a message. Raises Transient."""
+        """Sends a message. Raises Transient, Terminal."""
         try:
             self._connection.send(text)
         except (WebSocketException, OSError) as error:
             raise self._cut(error) from error
 
     def receive(self, seconds: float) -> str | bytes | None:
-        """The next message; None where none came in time. Raises Transient once the connection has ended."""
+        """The next message; None where none came in time. Raises Transient or Terminal once it has ended."""
         try:
             message = self._connection.recv(timeout=max(0.0, seconds))
         except TimeoutError:
@@ -112,10 +126,18 @@ class Socket:
             # A redirect is refused too: the address behind it was not checked.
             raise http.failed(self._source, error) from error
 
-    def _cut(self, error: BaseException) -> Transient:
-        said = ""
-        if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.reason:
-            said = f": {error.rcvd.reason[:100]}"
+    def _cut(self, error: BaseException) -> ListeningError:
+        """What the end of the connection means."""
+        theirs = error.rcvd if isinstance(error, ConnectionClosed) else None
+        ours = error.sent if isinstance(error, ConnectionClosed) else None
+        if theirs is not None and theirs.code in _REFUSALS:
+            return http.refused(self._source, _REFUSALS[theirs.code], {}, theirs.reason.encode())
+        if ours is not None and ours.code == CloseCode.MESSAGE_TOO_BIG:
+            return Transient(
+                f"{self._source}'s stream sent a message larger than {MAX_MESSAGE / 1024 / 1024:.3g} MB, "
+                "which is not taken in."
+            )
+        said = f": {theirs.reason[:100]}" if theirs is not None and theirs.reason else ""
         return Transient(f"{self._source} cut the stream{said}.")
 
 
@@ -261,7 +283,7 @@ class Batch:
 def pages(connection: Socket, reader: Reader, stop: Callable[[], bool]) -> Iterator[Page]:
     """Pages of what `reader` finds in the messages, until `stop()`. What came before a cut is yielded before it ends.
 
-    Raises Transient, and what `reader` raises.
+    Raises Transient, Terminal.
     """
     batch, began, told = Batch(), 0.0, time.monotonic()
     while not stop():

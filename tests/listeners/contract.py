@@ -8,13 +8,15 @@
                 yield Rig(listener, server, Query("samtal"), raw=[ACME_SEARCH_ANSWER])
 
 `ListenerContract` is for all, `NetworkContract` adds what can befall a network, the others one power each; a listener
-with a power must take its contract, which `check_powers_are_tested` holds. Each `check_…` below is a plain function of
-a rig, so that test_contract.py can show, with a deliberately broken listener each, that it is able to fail.
+with a power must take its contract, which `check_powers_are_tested` holds; streams have theirs beside this, in
+stream_contract.py. Each `check_…` below is a plain function of a rig, so that test_contract.py can show, with a
+deliberately broken listener each, that it is able to fail.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,9 +46,11 @@ from listeners.base import (
     Query,
     Rejected,
     Sent,
+    Streams,
     Terminal,
     Transient,
 )
+from tests.listeners.stream_contract import StreamsContract
 
 ENOUGH = 8
 """Posts for several pages of a fake's three."""
@@ -181,6 +185,9 @@ def check_powers_are_tested(rig: Rig, tests: type) -> None:
     )
     assert isinstance(rig.listener, Deletes) == issubclass(tests, DeletesContract), "a power without its contract"
     assert isinstance(rig.listener, LooksBack) == issubclass(tests, LooksBackContract), "a power without its contract"
+    beside = vars(sys.modules[tests.__module__]).values()
+    streamed = any(isinstance(one, type) and StreamsContract in one.__bases__ for one in beside)
+    assert isinstance(rig.listener, Streams) == streamed, "a power without its contract"
     assert isinstance(rig.listener, LooksBack) == rig.listener.capability.looks_back, "a power that is not told"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.listeners.contract import (
+    AnswersAnewContract,
     AnswersContract,
     DeletesContract,
     ListenerContract,
@@ -19,21 +20,31 @@ from tests.listeners.contract import (
     NetworkContract,
 )
 from tests.listeners.faults import FAULTS
+from tests.listeners.stream_contract import StreamsContract
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "contract.md"
-CONTRACTS = (ListenerContract, NetworkContract, AnswersContract, DeletesContract, LooksBackContract)
+CONTRACTS = (
+    ListenerContract,
+    NetworkContract,
+    AnswersContract,
+    AnswersAnewContract,
+    DeletesContract,
+    LooksBackContract,
+    StreamsContract,
+)
 CHECKS = tuple(dict.fromkeys(name for one in CONTRACTS for name in vars(one) if name.startswith("test_")))
-LEFT_OUT = ("test_contract.py",)
-"""The suite's own tests of itself."""
+LEFT_OUT = ("test_contract.py", "test_stream_contract.py", "test_matrix.py")
+"""The suites' own tests of themselves."""
 
 HEAD = """# What every listener is held to
 
 Made by `python -m tests.listeners.matrix`, which runs all of it: ● passed, blank where a listener has no such power or,
 for faults, speaks no HTTP. A platform with several ways to listen is tested in each; the mark stands for all of them.
-What each line means, the tests say: [`contract.py`](../tests/listeners/contract.py) and
-[`faults.py`](../tests/listeners/faults.py) in `tests/listeners`. Each check is shown to be able to fail by a listener
-that is broken in just that way (`test_contract.py`).
+What each line means, the tests say: [`contract.py`](../tests/listeners/contract.py),
+[`stream_contract.py`](../tests/listeners/stream_contract.py) and [`faults.py`](../tests/listeners/faults.py) in
+`tests/listeners`. Each check is shown to be able to fail by a listener that is broken in just that way
+(`test_contract.py`, `test_stream_contract.py`).
 """
 
 
@@ -72,15 +83,16 @@ def page(passed: dict[str, set[str]]) -> str:
     return HEAD + table("The contract", checks, passed) + table("What may go wrong", faults, passed)
 
 
+def files() -> list[Path]:
+    """The listeners' test files that take on a contract."""
+    found = sorted(Path(__file__).parent.glob("test_*.py"))
+    return [path for path in found if path.name not in LEFT_OUT and "Contract" in path.read_text(encoding="utf-8")]
+
+
 def main() -> int:
     outcomes = Outcomes()
-    files = [
-        str(path)
-        for path in sorted(Path(__file__).parent.glob("test_*.py"))
-        if path.name not in LEFT_OUT and "Contract" in path.read_text(encoding="utf-8")
-    ]
     names = " or ".join(["test_fault", *CHECKS])
-    pytest.main([*files, "-k", names, "-q", "-p", "no:randomly"], plugins=[outcomes])
+    pytest.main([*map(str, files()), "-k", names, "-q", "-p", "no:randomly"], plugins=[outcomes])
     if outcomes.failed:
         print(f"{len(outcomes.failed)} failed; {PAGE.name} stays as it is", file=sys.stderr)
         return 1

@@ -1,32 +1,40 @@
-"""docs/contract.md speaks of the checks, the faults and the listeners that there are."""
+"""docs/contract.md is what the matrix prints for the contracts, the faults and the listeners that there are."""
 
 from __future__ import annotations
 
-import re
+import importlib
 
-from tests.listeners import matrix
-from tests.listeners.faults import FAULTS
-
-
-def _rows(title: str) -> list[list[str]]:
-    part = matrix.PAGE.read_text(encoding="utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
-    return [row for row in rows if not re.fullmatch(r":?-+:?", row[0])]
+from tests.listeners import contract, matrix, stream_contract
+from tests.listeners.faults import FAULTS, FaultsContract
 
 
-def test_every_check_and_every_fault_has_its_row() -> None:
-    checks = [row[0] for row in _rows("The contract")[1:]]
-    assert checks == [name.removeprefix("test_").replace("_", " ") for name in matrix.CHECKS]
-    assert [row[0] for row in _rows("What may go wrong")[1:]] == [fault.name for fault in FAULTS]
+def held_to() -> dict[str, set[str]]:
+    """Every check that the listeners' test classes take on, by platform."""
+    found: dict[str, set[str]] = {}
+    for path in matrix.files():
+        module = importlib.import_module(f"tests.listeners.{path.stem}")
+        for one in vars(module).values():
+            if isinstance(one, type) and one.__module__ == module.__name__:
+                found.setdefault(path.stem.removeprefix("test_"), set()).update(_checks(one))
+    return {platform: checks for platform, checks in found.items() if checks}
 
 
-def test_every_listener_that_speaks_http_meets_every_fault() -> None:
-    head, *rows = _rows("What may go wrong")
-    asked = {path.stem.removeprefix("test_") for path in matrix.PAGE.parents[1].glob("tests/listeners/test_*.py")
-             if "FaultsContract" in path.read_text(encoding="utf-8")}  # fmt: skip
-    asked -= {"matrix"}
-    assert {name.replace(" ", "_") for name in head[1:]} == asked
-    assert all(cell == "●" for row in rows for cell in row[1:]), "a fault that some listener does not meet"
+def _checks(tests: type) -> set[str]:
+    taken = {name for name in matrix.CHECKS if hasattr(tests, name)}
+    return taken | ({fault.name for fault in FAULTS} if issubclass(tests, FaultsContract) else set())
+
+
+def test_the_page_is_what_the_matrix_prints() -> None:
+    assert matrix.PAGE.read_text(encoding="utf-8") == matrix.page(held_to()), (
+        "make it anew: python -m tests.listeners.matrix"
+    )
+
+
+def test_every_contract_is_in_the_matrix() -> None:
+    contracts = {
+        one for module in (contract, stream_contract) for name, one in vars(module).items() if name.endswith("Contract")
+    }
+    assert contracts == set(matrix.CONTRACTS)
 
 
 def test_outcomes_make_the_tables() -> None:

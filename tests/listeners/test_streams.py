@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,11 @@ from hypothesis import strategies as st
 from listeners import bluesky, mastodon, streaming
 from listeners.base import (
     BadCredentials,
-    Cursor,
-    ListeningError,
     Options,
     Page,
     Post,
     Query,
     Rejected,
-    Streams,
     Terminal,
     Transient,
 )
@@ -47,64 +44,25 @@ from tests.listeners.fake_stream import (
     account,
     event,
 )
+from tests.listeners.stream_contract import Store, go_briskly
 
 ANN, JANE = "did:plc:annannannannannannannann", "did:plc:janejanejanejanejanejane"
 KETTLES = Query("kettle -teapot", "stream")
+KETTLE_TAG = Query("#kettle -#ad", "stream")
+TO_US = Query("", "notifications_stream")
 RECORDED = Path(__file__).parents[3] / "shared" / "recordings" / "mastodon" / "test_stream_user_local.yaml"
 
 
 @pytest.fixture(autouse=True)
 def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams that gather and look for hundredths of a second."""
-    monkeypatch.setattr(streaming, "BATCH_SECONDS", 0.01)
-    monkeypatch.setattr(streaming, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(streaming, "STREAM_BEAT", 0.1)
+    go_briskly(monkeypatch)
     monkeypatch.setattr(mastodon, "SETTLED", 0.05)
 
 
-@dataclass
-class Store:
-    """What a worker would have stored, with the cursor of the last page; it goes on after each cut."""
-
-    posts: dict[str, str] = field(default_factory=dict)
-    rejected: list[Rejected] = field(default_factory=list)
-    cursor: Cursor = field(default_factory=dict)
-    filtered: int = 0
-    cuts: int = 0
-    pages: int = 0
-    seconds = 20.0
-
-    def keep(self, page: Page) -> None:
-        self.cursor = json.loads(json.dumps(page.cursor))
-        self.posts |= {post.external_id: post.text for post in page.posts}
-        self.posts |= {post.external_id: post.text for post in page.edits if post.external_id in self.posts}
-        self.posts = {
-            id_: text for id_, text in self.posts.items()
-            if id_ not in page.gone and not any(author in id_ for author in page.gone_authors)
-        }  # fmt: skip
-        self.rejected += page.rejected
-        self.filtered += page.filtered
-        self.pages += 1
-
-    def keep_posts(self, page: Page) -> None:
-        """As one would whose cursor runs ahead of what is stored."""
-        self.posts |= {post.external_id: post.text for post in page.posts}
-        self.cursor = {**page.cursor, "time_us": page.cursor["time_us"] + 10_000_000}
-
-    def reads(
-        self, open_: Callable[[], Streams], query: Query, until: Callable[[], bool], *, crash: Callable[[], bool] = bool
-    ) -> None:
-        """Reads until something holds; where `crash()`, a page is lost with all that was in it."""
-        deadline = time.monotonic() + self.seconds
-        while not until():
-            assert time.monotonic() < deadline, f"{self.posts} after {self.cuts} cuts"
-            try:
-                for page in open_().stream(query, self.cursor, stop=lambda: until() or time.monotonic() > deadline):
-                    if crash():
-                        break
-                    self.keep(page)
-            except Transient:
-                self.cuts += 1
+def keep_posts(store: Store, page: Page) -> None:
+    """As one would whose cursor runs ahead of what is stored."""
+    store.posts |= {post.external_id: post.text for post in page.posts}
+    store.cursor = {**page.cursor, "time_us": page.cursor["time_us"] + 10_000_000}
 
 
 def blue(server: JetstreamServer) -> bluesky.Bluesky:
@@ -175,7 +133,7 @@ def test_with_another_cursor_it_would_lose_posts(monkeypatch: pytest.MonkeyPatch
     with JetstreamServer([(60, IN_THE_FRAME)]) as server:
         server.happens(tape)
         store = Store(cursor={"time_us": 1, "at": "x"})
-        monkeypatch.setattr(Store, "keep", Store.keep_posts)
+        monkeypatch.setattr(Store, "keep", keep_posts)
         monkeypatch.setattr(Store, "seconds", 2)
         with pytest.raises(AssertionError, match="after 1 cuts"):
             store.reads(lambda: blue(server), KETTLES, lambda: len(store.posts) == len(tape))
@@ -343,29 +301,10 @@ def test_a_private_address_is_not_asked_unless_allowed() -> None:
         assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, BadCredentials), (403, Terminal), (404, Terminal), (429, Transient), (503, Transient)]
-)
-def test_a_refused_connection_means_what_its_status_means(status: int, kind: type[ListeningError]) -> None:
-    with JetstreamServer() as server:
-        server.refuses = (status, b'{"error": "Not today"}')
-        with pytest.raises(kind, match=str(status)):
-            _first(blue(server).stream(KETTLES, {}, stop=lambda: False))
-
-
 def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "SILENCE", 0.3)
     with JetstreamServer() as server, pytest.raises(Transient, match="silent"):
         list(blue(server).stream(KETTLES, {}, stop=lambda: False))
-
-
-def test_a_message_that_is_too_large_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "MAX_MESSAGE", 1_000)
-    with JetstreamServer() as server:
-        server.happens([event(1, ANN, "create", "3kaaaaaaaaaaa", "kettle " * 300)])
-        reading = blue(server).stream(KETTLES, {"time_us": 1, "at": "x"}, stop=lambda: False)
-        with pytest.raises(Transient, match="cut"):
-            list(reading)
 
 
 def test_a_query_that_cannot_be_read_is_told_in_words() -> None:
@@ -440,7 +379,8 @@ def test_readers_survive_whatever_they_are_sent(message: str | bytes) -> None:
     readers: list[streaming.Reader] = [
         Jetstream("wss://jet.example/subscribe", {}, post_of, keeps),
         Firehose("wss://relay.example/xrpc/com.atproto.sync.subscribeRepos", {}, post_of, keeps),
-        _Live("social.example", {}, set()),
+        _Live("social.example", {}, KETTLE_TAG),
+        _Live("social.example", {}, TO_US),
     ]
     for reader in readers:
         batch = Batch()
@@ -473,8 +413,6 @@ def test_later_events_of_a_moment_win() -> None:
 
 
 # --- Mastodon --------------------------------------------------------------------------------------------------------
-
-KETTLE_TAG = Query("#kettle -#ad", "stream")
 
 
 @dataclass
@@ -532,10 +470,10 @@ def test_what_the_instance_fails_to_stream_is_found_by_the_next_walk(
 ) -> None:
     monkeypatch.setattr(mastodon, "WALK_EVERY", 0.2)
     store = Store()
-    store.reads(instance.opened, KETTLE_TAG, lambda: instance.live.listeners > 0 and store.pages > 2)
+    store.reads(instance.opened, KETTLE_TAG, lambda: instance.live.listening and store.pages > 2)
     missed = instance.posts(streamed=False)
     store.reads(instance.opened, KETTLE_TAG, lambda: missed in stored_numbers(store))
-    assert store.cuts == 0
+    assert store.cuts == []
 
 
 def test_deletions_edits_and_unwanted_tags(instance: Instance) -> None:
@@ -544,7 +482,7 @@ def test_deletions_edits_and_unwanted_tags(instance: Instance) -> None:
     said = iter(range(3))
 
     def acts() -> bool:
-        if instance.live.listeners and stored_numbers(store) == {kept, deleted} and next(said, None) == 0:
+        if instance.live.listening and stored_numbers(store) == {kept, deleted} and next(said, None) == 0:
             instance.api.gone.add(deleted)
             instance.live.tells("delete", deleted)
             edited = {
@@ -575,14 +513,14 @@ def test_what_is_said_to_us_is_streamed_and_a_mark_moves(instance: Instance) -> 
     sent: list[bool] = []
 
     def told_once() -> bool:
-        if instance.live.listeners and store.posts and not sent:
+        if instance.live.listening and store.posts and not sent:
             sent.append(True)
             instance.live.tells("notification", told)
             instance.live.tells("notification", likes)
         return stored_numbers(store) == {before, "77"}
 
     store = Store()
-    store.reads(instance.opened, Query("", "notifications_stream"), told_once)
+    store.reads(instance.opened, TO_US, told_once)
     assert store.cursor == {"done_until": {"key": [3, "150"]}}
     assert instance.live.subscribed[-1] == {"type": "subscribe", "stream": "user:notification"}
 
@@ -600,7 +538,7 @@ def test_a_stream_the_instance_refuses_is_terminal(instance: Instance) -> None:
     sent: list[bool] = []
 
     def refuses_once() -> bool:
-        if instance.live.listeners and not sent:
+        if instance.live.listening and not sent:
             sent.append(True)
             instance.live.says({"error": "Unknown stream type", "status": 400})
         return False
@@ -619,7 +557,7 @@ def test_streaming_needs_a_token() -> None:
 def test_a_recorded_event_is_read() -> None:
     said = RECORDED.read_text("utf-8").split("data: ", 1)[1].split("\n    headers:", 1)[0]
     payload = " ".join(said.strip().strip("'").strip().split()).replace("''", "'")
-    (made,) = _Live("localhost:3000", {}, set()).read(json.dumps({"event": "update", "payload": payload}))
+    (made,) = _Live("localhost:3000", {}, KETTLE_TAG).read(json.dumps({"event": "update", "payload": payload}))
     assert isinstance(made, Made)
     assert made.post.text == "it's cool guy"
     assert made.post.author is not None

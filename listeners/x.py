@@ -1,8 +1,9 @@
-"""X, through tweepy and its API v2: recent search, and mentions of our account.
+"""X, through tweepy and its API v2: recent search, mentions and quotes of our account, and what is said to one post.
 
 tweepy signs and shapes the requests. It knows neither a time limit nor another host, which `http.equip` gives its
 session, and its own errors trip over odd answers: `_judge` hears every answer first and tells failures in our own.
 Reading is paid for by the post, so nothing is read twice but a minute's overlap.
+An edited post has a new id on X. Here it goes on under its first one, so that it stays one post.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -50,8 +52,8 @@ from listeners.base import (
     Verdict,
     clean,
 )
-from listeners.untrusted import as_dict, iso_moment
-from listeners.walking import ByKey, Listing, Token, walk
+from listeners.untrusted import as_dict, as_list, iso_moment
+from listeners.walking import ByKey, Listing, Mark, Token, walk
 
 PLATFORM = "x"
 SOURCE = "X"
@@ -67,9 +69,14 @@ OVERLAP = timedelta(minutes=1)
 """Read again below the mark, since two posts of the same moment need not turn up in the order of their ids."""
 SEARCH_REACHES_BACK = timedelta(days=6, hours=20)
 """Seven days, less what clocks may differ: an id from before that is refused as a bound."""
+WATCHED = 44
+"""So many of our newest posts are watched for quotes."""
+WATCHED_AT_ONCE = 11
+"""As many as a search of 512 characters can name."""
 FIND_PAGES = 3
 CLOCKS_DIFFER = timedelta(minutes=1)
 
+log = logging.getLogger(__name__)
 for _name in ("tweepy", "oauthlib", "requests_oauthlib"):
     logging.getLogger(_name).setLevel(logging.INFO)  # at DEBUG they log the credentials
 
@@ -107,6 +114,10 @@ def weighted_length(text: str) -> int:
     return addresses * URL_LENGTH + emojis * 2 + rest
 
 
+_LAST_WEEK = Reach(
+    "X gives at most the last 7 days, and each post that is read is paid for.", at_most=timedelta(days=7)
+)
+
 CAPABILITY = Capability(
     platform=PLATFORM,
     title="X",
@@ -130,9 +141,7 @@ CAPABILITY = Capability(
                 language="lang:{}",
                 signs="#@",
             ),
-            reach=Reach(
-                "X gives at most the last 7 days, and each post that is read is paid for.", at_most=timedelta(days=7)
-            ),
+            reach=_LAST_WEEK,
         ),
         Mode(
             "mentions",
@@ -140,6 +149,20 @@ CAPABILITY = Capability(
             "",
             "Needs the account's access token.",
             reach=Reach("X gives at most the latest 800, and each post that is read is paid for.", ends_after=800),
+        ),
+        Mode(
+            "quotes",
+            "Quotes of our posts",
+            "",
+            f"Of the newest {WATCHED} posts of our account. Needs its access token.",
+            reach=_LAST_WEEK,
+        ),
+        Mode(
+            "post",
+            "Replies to a post, and quotes of it",
+            "Address of the post",
+            "Whoever made it. Replies to replies come too.",
+            reach=_LAST_WEEK,
         ),
     ),
     max_chars=MAX_LENGTH,
@@ -211,6 +234,11 @@ CAPABILITY = Capability(
     "or gave it themselves. Never infer health, politics, religion or money trouble.",
 )
 
+EXTRA: Mapping[str, str] = {
+    "countries": "countries in which Samtal is read, as two-letter codes such as IS,NO: then what X withholds only in "
+    "others is kept. Without it nothing is kept that X withholds anywhere"
+}
+
 _Json: TypeAlias = dict[str, Any]
 
 
@@ -223,11 +251,13 @@ def open(account: Mapping[str, str], options: Options) -> XListener:
 
 TWEET_FIELDS = [
     "author_id", "conversation_id", "created_at", "edit_history_tweet_ids", "entities", "in_reply_to_user_id", "lang",
-    "note_tweet", "public_metrics", "referenced_tweets",
+    "note_tweet", "public_metrics", "referenced_tweets", "withheld",
 ]  # fmt: skip
 EXPANSIONS = ["author_id", "in_reply_to_user_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
-USER_FIELDS = ["name", "public_metrics", "username"]
+USER_FIELDS = ["name", "public_metrics", "username", "withheld"]
 _FIELDS: _Json = {"tweet_fields": TWEET_FIELDS, "expansions": EXPANSIONS, "user_fields": USER_FIELDS}
+_ALONE: _Json = {**_FIELDS, "expansions": ["author_id"]}
+"""Of posts that are asked for by id: what they refer to would have to be paid for, too."""
 
 _ID = re.compile(r"[0-9]{1,19}")
 _EPOCH_MS = 1_288_834_974_657
@@ -242,6 +272,8 @@ _COUNTS = {
 }
 _LANGUAGES = {"in": "id", "iw": "he"}
 _NO_LANGUAGES = {"und", "zxx", "art"}
+_EVERYWHERE = {"XX", "XY"}
+"""In place of a country: withheld in all of them, XY for the sake of a copyright."""
 
 
 def parse(answer: bytes) -> list[Post | Rejected]:
@@ -260,7 +292,8 @@ def _not_x(message: str) -> Terminal:
     return Terminal(message, "Give one answer of X's API v2 as it came, such as that of /2/tweets/search/recent.")
 
 
-def _posts(document: object) -> list[Post | Rejected]:
+def _posts(document: object, read_in: Set[str] = frozenset()) -> list[Post | Rejected]:
+    """`read_in` are the countries in which it is read; none stands for all."""
     if not isinstance(document, dict) or not any(_holds(document, name) for name in ("data", "meta", "errors")):
         raise _not_x("This is no answer of X's API v2.")
     if "title" in document and not _holds(document, "data"):
@@ -268,10 +301,9 @@ def _posts(document: object) -> list[Post | Rejected]:
     data = document.get("data", [])
     tweets = data if isinstance(data, list) else [data]
     includes = as_dict(document.get("includes"))
-    users = _by_id(includes.get("users"))
-    others = _by_id(includes.get("tweets"))
+    along = _Along(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | _by_id(tweets), read_in)
     where = "data[{}]" if isinstance(data, list) else "data"
-    read = (_post_or_rejected(tweet, where.format(n), users, others) for n, tweet in enumerate(tweets))
+    read = (_post_or_rejected(tweet, where.format(n), along) for n, tweet in enumerate(tweets))
     return [one for one in read if one is not None]
 
 
@@ -279,9 +311,30 @@ def _holds(document: _Json, name: str) -> bool:
     return isinstance(document.get(name), (list, dict))
 
 
-def _post_or_rejected(tweet: object, where: str, users: _Json, others: _Json) -> Post | Rejected | None:
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """What an answer holds, by id, and the countries in which it is read."""
+
+    users: _Json
+    tweets: _Json
+    read_in: Set[str]
+
+    def first(self, name: str) -> str:
+        """The id that a post began with, where it is known that this is a later version of it."""
+        told = self.tweets.get(name)
+        named = (told,) if told else self.tweets.values()  # of an edited post only the newest version may be here
+        return next((ids[0] for ids in map(_versions, named) if name in ids), name)
+
+
+def _versions(tweet: _Json) -> list[str]:
+    """The ids that a post has had, its own among them, the first one first."""
+    history = {one for one in as_list(tweet.get("edit_history_tweet_ids")) if _is_id(one)}
+    return sorted(history, key=int) if tweet["id"] in history else [tweet["id"]]
+
+
+def _post_or_rejected(tweet: object, where: str, along: _Along) -> Post | Rejected | None:
     try:
-        return _post(tweet, users, others)
+        return _post(tweet, along)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
         return Rejected(where, f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}")
@@ -293,8 +346,8 @@ class _NoPost(ValueError):
     """Why something is no post, in words."""
 
 
-def _post(tweet: object, users: _Json, others: _Json) -> Post | None:
-    """The post, or None for a repost. `users` and `others` are what came along with the answer, by id."""
+def _post(tweet: object, along: _Along, *, in_context: bool = True) -> Post | None:
+    """The post, or None for a repost; `in_context` with the posts that it refers to, as far as they came along."""
     if not isinstance(tweet, dict):
         raise _NoPost("is no object")
     name = _id_or_none(tweet.get("id"))
@@ -305,27 +358,58 @@ def _post(tweet: object, users: _Json, others: _Json) -> Post | None:
     }
     if "retweeted" in related:
         return None
-    author = _author(tweet.get("author_id"), users)
+    if _is_withheld(tweet, along):
+        raise _NoPost("is withheld by X")
+    author = _author(tweet.get("author_id"), along.users)
     long_form = as_dict(tweet.get("note_tweet"))
     whole = long_form if isinstance(long_form.get("text"), str) else tweet
-    root = tweet.get("conversation_id")
-    quoted = related.get("quoted")
+    versions = _versions(tweet)
+    posted_at, edited_at = _moments(tweet, versions)
+    above, quoted, root = related.get("replied_to"), related.get("quoted"), _id_or_none(tweet.get("conversation_id"))
+    first_root = along.first(root) if root else None
     return Post(
         platform=PLATFORM,
-        external_id=name,
+        external_id=versions[0],
         url=f"{SITE}/{author.handle if author and author.handle != author.id else 'i'}/status/{name}",
         author=author,
         text=_text(whole),
         lang=_language(tweet.get("lang")),
-        posted_at=_moment(tweet),
-        parent_id=related.get("replied_to"),
-        root_id=root if _is_id(root) and root != name else None,
-        mentions=_mentions(tweet, whole, users),
-        quotes_id=quoted,
-        quotes_author_id=_id_or_none(as_dict(others.get(quoted)).get("author_id")) if quoted else None,
+        posted_at=posted_at,
+        edited_at=edited_at,
+        parent_id=along.first(above) if above else None,
+        root_id=None if first_root in versions else first_root,
+        mentions=_mentions(tweet, whole, along.users),
+        quotes_id=along.first(quoted) if quoted else None,
+        quotes_author_id=_id_or_none(as_dict(along.tweets.get(quoted)).get("author_id")) if quoted else None,
         engagement=_engagement(tweet.get("public_metrics")),
-        kind=Kind.COMMENT if "replied_to" in related else Kind.POST,
+        kind=Kind.COMMENT if above else Kind.POST,
+        context=_context([above, quoted, root], versions, along) if in_context else (),
     )
+
+
+def _context(names: Sequence[str | None], versions: Sequence[str], along: _Along) -> tuple[Post, ...]:
+    """Those of the posts with these ids that came along, each once, but for the one that names them."""
+    found: dict[str, Post] = {}
+    for name in names:
+        if name in along.tweets and name not in versions and (post := _alone(along.tweets[name], along)):
+            found.setdefault(post.external_id, post)
+    return tuple(found.values())
+
+
+def _alone(tweet: _Json, along: _Along) -> Post | None:
+    """A post without what it refers to; None where it is a repost, is withheld or cannot be read."""
+    try:
+        return _post(tweet, along, in_context=False)
+    except (ValidationError, _NoPost):
+        return None
+
+
+def _is_withheld(tweet: _Json, along: _Along) -> bool:
+    """Whether X keeps the post, or all that its author writes, from people where it would be read."""
+    author = as_dict(along.users.get(str(tweet.get("author_id"))))
+    told = [as_dict(one.get("withheld")) for one in (tweet, author)]
+    countries = {code for one in told for code in as_list(one.get("country_codes")) if isinstance(code, str)}
+    return bool(countries & (along.read_in | _EVERYWHERE) if along.read_in else countries)
 
 
 def _dicts(value: object) -> list[_Json]:
@@ -394,6 +478,16 @@ def _moment(tweet: _Json) -> datetime:
     return _time_of(int(tweet["id"]))
 
 
+def _moments(tweet: _Json, versions: Sequence[str]) -> tuple[datetime, datetime | None]:
+    """When a post was made, and when it became this version of it; None where it was never changed."""
+    moment, first = _moment(tweet), int(versions[0])
+    if len(versions) == 1:
+        return moment, None
+    if tweet["id"] == versions[0] or first < _FIRST_TIMED_ID:
+        return moment, moment
+    return _time_of(first), moment
+
+
 def _time_of(tweet_id: int) -> datetime:
     """When a post was made, as its id tells to the millisecond."""
     return datetime.fromtimestamp(((tweet_id >> 22) + _EPOCH_MS) / 1000, UTC)
@@ -431,7 +525,7 @@ _USER = ("api_key", "api_secret", "access_token", "access_token_secret")
 
 
 class XListener:
-    """`Listener`, `Answers` and `Deletes` for X with one app and, where given, one account of ours."""
+    """`Listener`, `Answers` and `ReadsAgain` for X with one app and, where given, one account of ours."""
 
     capability = CAPABILITY
 
@@ -440,6 +534,7 @@ class XListener:
         self._options = options
         self._client: tweepy.Client | None = None
         self._budget = Budget()
+        self._read_in = frozenset(re.findall(r"[A-Z]{2}", options.extra.get("countries", "").upper()))
         _check_account(self._account)
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
@@ -464,13 +559,11 @@ class XListener:
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         mode = query.mode or CAPABILITY.default_mode
-        if mode == "search":
-            words = _search(query.text)
-
-            def search(client: tweepy.Client, **page: Any) -> Any:
-                return client.search_recent_tweets(words, **page)
-
-            return self._pages(cursor, search, SEARCH_REACHES_BACK)
+        if mode in ("search", "post"):
+            words = _search(query.text if mode == "search" else _of_post(query.text))
+            return self._pages(cursor, _searching(words), SEARCH_REACHES_BACK)
+        if mode == "quotes":
+            return self._quotes(self._need_us(), cursor)
         if mode == "mentions":
             us = self._need_us()
 
@@ -490,21 +583,72 @@ class XListener:
 
         def page_at(token: Token) -> Listing:
             bounds = _bounds(mark, token, datetime.now(UTC) - reaches_back if reaches_back else None)
-            if bounds is None:
-                return Listing([])
-            return self._listing(self._ask(lambda client: ask(client, max_results=PAGE, **_FIELDS, **bounds)))
+            return Listing([]) if bounds is None else self._page(ask, bounds)
 
-        for page in walk(page_at, cursor, order=ByKey(lambda post: int(post.external_id)), first_pages=FIRST_PAGES):
+        for page in walk(page_at, cursor, order=ByKey(_key), first_pages=FIRST_PAGES):
             mark = page.cursor["done_until"]  # the walk after this one starts from where this one ended
             yield page
 
+    def _quotes(self, us: str, cursor: Cursor) -> Iterator[Page]:
+        """Searches for quotes of as many of our posts as one search can name, then for those of the next ones.
+
+        The cursor also holds the ids of these posts. X lists quotes of one post, too, but not only the new ones.
+        """
+        mark, ours = cursor.get("done_until"), self._watched(us, cursor.get("ours", []))
+
+        def page_at(token: Token) -> Listing:
+            left, below = token or (ours, None)
+            bounds = _bounds(mark, below, datetime.now(UTC) - SEARCH_REACHES_BACK)
+            now, later = left[:WATCHED_AT_ONCE], left[WATCHED_AT_ONCE:]
+            if bounds is None or not now:
+                return Listing([])
+            quoted = " OR ".join(f"quotes_of_tweet_id:{name}" for name in now)
+            listing = self._page(_searching(_search(quoted)), bounds)
+            below = listing.next_token
+            return replace(listing, next_token=[left, below] if below else [later, None] if later else None)
+
+        for page in walk(page_at, cursor, order=_OneAfterAnother(_key), first_pages=FIRST_PAGES):
+            mark = page.cursor["done_until"]
+            yield replace(page, cursor={**page.cursor, "ours": ours})
+
+    def _watched(self, us: str, known: Sequence[str]) -> list[str]:
+        """The ids of our newest posts, the newest first; only those that are new are read, and paid for."""
+        page = {"max_results": PAGE, "exclude": ["retweets"], **({"since_id": known[0]} if known else {})}
+        told = as_dict(self._ask(lambda client: client.get_users_tweets(us, user_auth=not self._connected, **page)))
+        return list(dict.fromkeys([*_by_id(told.get("data")), *known]))[:WATCHED]
+
+    def _page(self, ask: Callable[..., Any], bounds: Mapping[str, str]) -> Listing:
+        """One page of a listing, each post with what it refers to."""
+        document = self._ask(lambda client: ask(client, max_results=PAGE, **_FIELDS, **bounds))
+        budget = self._budget
+        return replace(self._listing(self._with_what_is_above(document)), budget=budget)
+
+    def _with_what_is_above(self, document: object) -> object:
+        """The answer and, among what came along with it, the posts that its threads begin with.
+
+        X sends along what is answered or quoted, however old it is, and leaves out what stands further up.
+        """
+        missing = _not_along(document)
+        if not missing:
+            return document
+        try:
+            told = as_dict(self._ask(lambda client: client.get_tweets(missing[:PAGE], **_ALONE)))
+        except ListeningError as error:  # the page was read and paid for; it can be understood without, if less well
+            log.info("What some posts on X stand under could not be read: %s", error)
+            return document
+        return _joined(as_dict(document), told)
+
     def _listing(self, document: object) -> Listing:
         try:
-            found = _posts(document)
+            found = _posts(document, self._read_in)
         except Terminal as error:
             raise Transient("X answered something other than posts.") from error
+        newest: dict[str, Post] = {}
+        for post in found:
+            if isinstance(post, Post):
+                newest.setdefault(post.external_id, post)  # of two versions of a post the later one is listed first
         return Listing(
-            posts=[post for post in found if isinstance(post, Post)],
+            posts=list(newest.values()),
             next_token=_next(as_dict(document)),
             rejected=[rejected for rejected in found if isinstance(rejected, Rejected)],
             budget=self._budget,
@@ -513,23 +657,34 @@ class XListener:
     # Deletes
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """Asks for up to 100 at a time. A post that was edited lives on under a new id, so the old one is gone."""
-        names = [name for name in dict.fromkeys(external_ids) if _is_id(name)]
-        there: dict[str, bool] = {}
-        for start in range(0, len(names), PAGE):
-            there |= self._looked_up(names[start : start + PAGE])
-        return there
+        """Whether everybody may see these. Raises Transient, Terminal."""
+        return {name: told is not False for name, told in self.as_they_are(external_ids).items()}
 
-    def _looked_up(self, names: list[str]) -> dict[str, bool]:
-        told = as_dict(self._ask(lambda client: client.get_tweets(names)))
-        gone = {_id_or_none(error.get("resource_id")) for error in _dicts(told.get("errors")) if _says_gone(error)}
-        posts = _by_id(told.get("data"))
-        there = {name: name in posts for name in names if name in posts or name in gone}
-        for name, tweet in posts.items():
-            versions = tweet.get("edit_history_tweet_ids")
-            if name in there and isinstance(versions, list) and versions and versions[-1] != name:
-                there[name] = False
-        return there
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """Asks for up to 100 at a time. Raises Transient, Terminal."""
+        names = [name for name in dict.fromkeys(external_ids) if _is_id(name)]
+        told: dict[str, Post | bool] = {}
+        for start in range(0, len(names), PAGE):
+            told |= self._as_they_are(names[start : start + PAGE])
+        return told
+
+    def _as_they_are(self, names: list[str]) -> dict[str, Post | bool]:
+        """An id stands for its own version of a post: where there is a later one, that is asked for, too."""
+        told = self._looked_up(names)
+        tweets = _by_id(told.get("data"))
+        later = {name: versions[-1] for name in tweets if (versions := _versions(tweets[name]))[-1] != name}
+        if later:
+            told = _joined(told, self._looked_up(list(later.values())))
+        includes, gone = as_dict(told.get("includes")), _Gone.of(told)
+        along = _Along(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | tweets, self._read_in)
+        return {
+            name: _standing(name, later.get(name, name), along, gone)
+            for name in names
+            if name in tweets or name in gone.posts
+        }
+
+    def _looked_up(self, names: list[str]) -> _Json:
+        return as_dict(self._ask(lambda client: client.get_tweets(names, **_ALONE)))
 
     # Answers
 
@@ -563,7 +718,7 @@ class XListener:
         self._connection().session.close()  # onto a new connection: on one kept alive too long nobody could tell
         told = self._ask(
             lambda client: client.create_tweet(
-                text=text, in_reply_to_tweet_id=post.external_id, user_auth=not self._connected
+                text=text, in_reply_to_tweet_id=_newest(post), user_auth=not self._connected
             ),
             sending=True,
         )
@@ -579,7 +734,7 @@ class XListener:
         token: str | None = None
         for _ in range(FIND_PAGES):
             listing, token = self._our_timeline(since - CLOCKS_DIFFER, token)
-            answers = [found for found in listing.posts if found.parent_id == post.external_id]
+            answers = [found for found in listing.posts if found.parent_id in (post.external_id, _newest(post))]
             for found in answers:
                 if _words(found.text) == _words(text):
                     return Sent(found.external_id, found.url, found.posted_at)
@@ -692,6 +847,46 @@ def _search(text: str) -> str:
     return words
 
 
+_ADDRESS_OF_POST = re.compile(
+    r"(?:(?:https?://)?(?:www\.|mobile\.)?(?:x|twitter)\.com/\w{1,50}(?:/web)?/status/)?([0-9]{1,19})(?:[/?#]\S*)?"
+)
+
+
+def _of_post(text: str) -> str:
+    """What finds the replies to a post and the quotes of it. Raises Terminal where the text names none."""
+    named = _ADDRESS_OF_POST.fullmatch(clean(text).strip())
+    if not named:
+        raise Terminal(
+            f"{text[:80]!r} is no address of a post on X.", f"Give one such as {SITE}/name/status/1991000000000000009."
+        )
+    return f"conversation_id:{named[1]} OR quotes_of_tweet_id:{named[1]}"
+
+
+def _searching(words: str) -> Callable[..., Any]:
+    def search(client: tweepy.Client, **page: Any) -> Any:
+        return client.search_recent_tweets(words, **page)
+
+    return search
+
+
+def _newest(post: Post) -> str:
+    """The id of a post's version that it was last read in, which its address names."""
+    found = re.search(r"/status/([0-9]{1,19})\Z", post.url or "")
+    return found[1] if found else post.external_id
+
+
+def _key(post: Post) -> int:
+    """What X lists posts by, the newest first: the id, of an edited one that of its last version or just below."""
+    return max(int(post.external_id), _id_at(post.edited_at) if post.edited_at else 0)
+
+
+class _OneAfterAnother(ByKey):
+    """Of several listings, one after another: what was read before ends the one it stands in, and not the walk."""
+
+    def reached(self, post: Post, mark: Mark) -> bool:
+        return False
+
+
 def _bounds(mark: _Json | None, token: Token, oldest: datetime | None) -> dict[str, str] | None:
     """What bounds a page by ids; None where X no longer reaches back to it. An older mark is left out: all is new."""
     bounds: dict[str, str] = {}
@@ -719,10 +914,72 @@ def _next(document: _Json) -> str | None:
     return str(min(ids)) if ids else None
 
 
-def _says_gone(error: _Json) -> bool:
-    """Whether a look-up's error says that nobody may see the post: deleted, suspended or protected."""
-    kind = error.get("type")
-    return isinstance(kind, str) and kind.endswith(("/resource-not-found", "/not-authorized-for-resource"))
+def _not_along(document: object) -> list[str]:
+    """The ids of what an answer's posts refer to and stand under, and what neither came along nor was refused."""
+    told = as_dict(document)
+    tweets = _by_id(told.get("data"))
+    there = {*tweets, *_by_id(as_dict(told.get("includes")).get("tweets")), *_Gone.of(told).posts}
+    named = (name for tweet in tweets.values() for name in _named(tweet))
+    return [name for name in dict.fromkeys(named) if name not in there]
+
+
+def _named(tweet: _Json) -> list[str]:
+    """The ids of the posts that a post refers to or stands under; none of a repost, which is left out."""
+    related = _dicts(tweet.get("referenced_tweets"))
+    if any(one.get("type") == "retweeted" for one in related):
+        return []
+    found = (_id_or_none(name) for name in (*(one.get("id") for one in related), tweet.get("conversation_id")))
+    return [name for name in found if name]
+
+
+def _joined(document: _Json, told: _Json) -> _Json:
+    """An answer, with the posts of another among what came along with it."""
+    includes, more = as_dict(document.get("includes")), as_dict(told.get("includes"))
+    users = [*_dicts(includes.get("users")), *_dicts(more.get("users"))]
+    tweets = [*_dicts(includes.get("tweets")), *_dicts(told.get("data"))]
+    errors = [*_dicts(document.get("errors")), *_dicts(told.get("errors"))]
+    return {**document, "includes": {"users": users, "tweets": tweets}, "errors": errors}
+
+
+_GONE = (
+    "/resource-not-found",  # deleted, or its author is gone or suspended
+    "/not-authorized-for-resource",  # its author is protected
+    "/resource-unavailable",  # its author is suspended
+    "/disallowed-resource",  # X took it away
+)
+"""Problems by which X says that we may not see something. Others, such as a failure of its own, prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What an answer's errors say nobody may see any more, by id."""
+
+    posts: Set[str]
+    authors: Set[str]
+
+    @classmethod
+    def of(cls, told: _Json) -> _Gone:
+        posts: set[object] = set()
+        authors: set[object] = set()
+        for error in _dicts(told.get("errors")):
+            kind = error.get("type")
+            if isinstance(kind, str) and kind.endswith(_GONE):
+                (authors if error.get("resource_type") == "user" else posts).add(_id_or_none(error.get("resource_id")))
+                posts.add(_id_or_none(error.get("value")) if error.get("parameter") == "ids" else None)
+        return cls({one for one in posts if isinstance(one, str)}, {one for one in authors if isinstance(one, str)})
+
+
+def _standing(name: str, newest: str, along: _Along, gone: _Gone) -> Post | bool:
+    """A post as it stands in its newest version; False where it is not for everybody to see any more."""
+    tweet = along.tweets.get(newest)
+    if {name, newest} & gone.posts:
+        return False
+    if tweet is None:
+        return True
+    if _id_or_none(tweet.get("author_id")) in gone.authors or _is_withheld(tweet, along):
+        return False
+    post = _alone(tweet, along)
+    return post if post is not None and post.external_id == name else True
 
 
 def _words(text: str) -> list[str]:

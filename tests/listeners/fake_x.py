@@ -1,7 +1,8 @@
-"""X on loopback, as far as the listener speaks with it: search, mentions, look-ups, our own posts, replies."""
+"""X on loopback, as far as the listener speaks with it: search, mentions, look-ups, edits, our own posts, replies."""
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,10 @@ class XServer(FakeServer):
         self.started = int(time.time()) - 2 * 86_400
         self.tweets: list[dict[str, Any]] = []
         self.ours: list[dict[str, Any]] = []
+        self.elsewhere: list[dict[str, Any]] = []
+        """What no search finds: posts of long ago, and versions of posts that were edited since."""
+        self.quoted: str | None = None
+        """The post that people quote, by its id."""
         self.gone: dict[str, str] = {}
         """Ids that nobody may see any more, each with the kind of problem."""
         self.reply_answer: Reply | None = None
@@ -51,18 +56,48 @@ class XServer(FakeServer):
         }
 
     def posts(self, how_many: int) -> list[str]:
-        named = {"entities": {"mentions": [{"start": 0, "end": 12, "username": US["username"], "id": US["id"]}]}}
+        us = {"start": 0, "end": 12, "username": US["username"], "id": US["id"]}
+        named: dict[str, Any] = {"entities": {"mentions": [us]}}
         first = len(self.tweets)
+        if self.quoted:
+            named["referenced_tweets"] = [{"type": "quoted", "id": self.quoted}]
         for n in range(first, first + how_many):
             created = self.started + n * 600
             self.tweets.append(tweet(id_at(created, n), f"@samtal_desk kettle {n}", str(7000 + n), created, **named))
         return [str(one["id"]) for one in self.tweets[first:]]
 
+    def we_say(self, text: str, days_ago: float = 3) -> str:
+        """A post of ours that begins a thread; its id."""
+        created = time.time() - days_ago * 86_400
+        self.ours.append(tweet(id_at(created, len(self.ours)), text, US["id"], created))
+        return str(self.ours[-1]["id"])
+
+    def answered_in(self, name: str, text: str, parent: str, root: str, created: float) -> None:
+        """Somebody answers in a thread, and is found."""
+        above = [{"type": "replied_to", "id": parent}]
+        self.tweets.append(tweet(name, text, "7900", created, conversation_id=root, referenced_tweets=above))
+
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes a post, ten minutes after it was last changed: search now shows it under a new id."""
+        at = next(n for n, one in enumerate(self.tweets) if external_id in one["edit_history_tweet_ids"])
+        old = self.tweets[at]
+        created = datetime.fromisoformat(old["created_at"]).timestamp() + 600
+        name = id_at(created, at)
+        history = [*old["edit_history_tweet_ids"], name]
+        self.tweets[at] = {
+            **tweet(name, text, old["author_id"], created, edit_history_tweet_ids=history),
+            "conversation_id": old["conversation_id"],
+        }
+        self.elsewhere = [
+            {**one, "edit_history_tweet_ids": history} if external_id in one["edit_history_tweet_ids"] else one
+            for one in [*self.elsewhere, old]
+        ]
+
     def deletes(self, external_id: str) -> None:
         self.gone[external_id] = "resource-not-found"
 
     def answers_under(self, external_id: str) -> list[str]:
-        return [one["text"] for one in self.ours if one["referenced_tweets"][0]["id"] == external_id]
+        return [one["text"] for one in self.ours if one.get("referenced_tweets", [{}])[0].get("id") == external_id]
 
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         self.fails(
@@ -79,7 +114,9 @@ class XServer(FakeServer):
                 return self._post(request.json())
             case ["2", "tweets"]:
                 return self._look_up(request.params["ids"].split(","))
-            case ["2", "tweets", "search", "recent"] | ["2", "users", "4001", "mentions"]:
+            case ["2", "tweets", "search", "recent"]:
+                return self._page(self._found(request.params["query"]), request)
+            case ["2", "users", "4001", "mentions"]:
                 return self._page(self.tweets, request)
             case ["2", "users", "4001", "tweets"]:
                 return self._page(self.ours, request)
@@ -88,6 +125,18 @@ class XServer(FakeServer):
             case ["2", "users", "me"]:
                 return Reply({"data": US})
         return Reply({"title": "Not Found Error", "detail": "No such endpoint."}, 404)
+
+    def _found(self, query: str) -> list[dict[str, Any]]:
+        """By words everything; by the posts that are quoted or answered, what quotes or answers them."""
+        quoted = set(re.findall(r"quotes_of_tweet_id:(\d+)", query))
+        roots = set(re.findall(r"conversation_id:(\d+)", query))
+        if not quoted | roots:
+            return self.tweets
+        return [
+            one
+            for one in self.tweets
+            if one["conversation_id"] in roots or quoted & {ref["id"] for ref in one.get("referenced_tweets", [])}
+        ]
 
     def _page(self, tweets: list[dict[str, Any]], request: Request) -> Reply:
         since, until = int(request.params.get("since_id", 0)), int(request.params.get("until_id", 10**19))
@@ -99,17 +148,22 @@ class XServer(FakeServer):
         meta = {"newest_id": page[0]["id"], "oldest_id": page[-1]["id"], "result_count": len(page)}
         if start + len(page) < len(found):
             meta["next_token"] = str(start + len(page))
-        users = [self._user(one["author_id"]) for one in page]
-        return Reply({"data": page, "includes": {"users": users}, "meta": meta})
+        related = {ref["id"] for one in page for ref in one.get("referenced_tweets", [])}
+        along = [one for one in [*self.ours, *self.elsewhere, *self.tweets] if one["id"] in related - self.gone.keys()]
+        users = [self._user(one["author_id"]) for one in [*page, *along]]
+        return Reply({"data": page, "includes": {"users": users, "tweets": along}, "meta": meta})
 
     def _user(self, name: str) -> dict[str, Any]:
         return US if name == US["id"] else {"id": name, "username": f"person_{name}", "name": f"Person {name}"}
 
     def _look_up(self, names: list[str]) -> Reply:
-        known = {one["id"]: one for one in [*self.tweets, *self.ours] if one["id"] not in self.gone}
+        there = [*self.tweets, *self.ours, *self.elsewhere]
+        known = {one["id"]: one for one in there if not self.gone.keys() & set(one["edit_history_tweet_ids"])}
         errors = [self._problem(name) for name in names if name not in known]
         data = [known[name] for name in names if name in known]
-        return Reply({**({"data": data} if data else {}), **({"errors": errors} if errors else {})})
+        users = [self._user(one["author_id"]) for one in data]
+        found = {"data": data, "includes": {"users": users}} if data else {}
+        return Reply({**found, **({"errors": errors} if errors else {})})
 
     def _problem(self, name: str) -> dict[str, str]:
         kind = f"https://api.twitter.com/2/problems/{self.gone.get(name, 'resource-not-found')}"

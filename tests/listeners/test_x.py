@@ -39,7 +39,7 @@ from tests.listeners.contract import (
     mutations,
 )
 from tests.listeners.fake_server import Reply
-from tests.listeners.fake_x import XServer, id_at
+from tests.listeners.fake_x import XServer, id_at, tweet
 from tests.listeners.faults import FaultsContract
 from tests.listeners.replaying import FIXTURES
 
@@ -51,9 +51,11 @@ ACCOUNT = {
     "access_token": "4001-token",
     "access_token_secret": "token-secret",
 }
+PROBLEM = "https://api.twitter.com/2/problems/resource-unavailable"
 SINCE = datetime.now(UTC) - timedelta(minutes=5)
 SEARCH = Query("kettle", "search")
 MENTIONS = Query("", "mentions")
+QUOTES = Query("", "quotes")
 
 
 def fixture(name: str) -> bytes:
@@ -78,6 +80,14 @@ class TestContractOfMentions(FaultsContract, NetworkContract, LooksBackContract,
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
             yield Rig(opened(server.url), server, MENTIONS, raw=[fixture("mentions.json"), fixture("lookup.json")])
+
+
+class TestContractOfQuotes(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        with XServer() as server:
+            server.quoted = server.we_say("Our new kettle is out.")
+            yield Rig(opened(server.url), server, QUOTES, raw=[fixture("search.json")])
 
 
 @pytest.fixture
@@ -384,15 +394,266 @@ class TestDeletes:
         assert there == {kept: True, deleted: False, protected: False}
         assert "nonsense" not in server.requests[-1].params["ids"], "X refuses all ids for the sake of one"
 
-    def test_an_edited_post_lives_on_under_a_new_id(self, server: XServer, listener: XListener) -> None:
-        (old,) = server.posts(1)
-        server.tweets[0]["edit_history_tweet_ids"] = [old, str(int(old) + 1)]
-        assert listener.still_there([old]) == {old: False}
+    @pytest.mark.parametrize(
+        "problem", ["resource-not-found", "not-authorized-for-resource", "resource-unavailable", "disallowed-resource"]
+    )
+    def test_deleted_protected_suspended_or_taken_away_all_go(
+        self, server: XServer, listener: XListener, problem: str
+    ) -> None:
+        (name,) = server.posts(1)
+        server.gone[name] = problem
+        assert listener.as_they_are([name]) == {name: False}
+
+    def test_an_author_who_is_suspended_takes_the_post_along(self, server: XServer, listener: XListener) -> None:
+        kept, gone = server.posts(2)
+        suspended = {"resource_type": "user", "resource_id": "7001", "parameter": "author_id", "type": PROBLEM}
+        server.fails(Reply({"data": server.tweets, "errors": [suspended]}))
+        there = listener.still_there([kept, gone])
+        assert there == {kept: True, gone: False}
+
+    def test_an_error_about_the_author_alone_names_the_post_by_what_was_asked(
+        self, server: XServer, listener: XListener
+    ) -> None:
+        suspended = {"resource_type": "user", "resource_id": "7001", "parameter": "ids", "value": "12", "type": PROBLEM}
+        server.fails(Reply({"errors": [suspended]}))
+        assert listener.still_there(["12", "7001"]) == {"12": False}, "a user's number is no post's"
+
+    @pytest.mark.parametrize(
+        ("read_in", "withheld_in", "there"),
+        [("", ["DE"], False), ("IS,NO", ["DE"], True), ("is, de", ["DE"], False), ("IS", ["XX"], False),
+         ("IS", ["XY"], False), ("", [], True), ("IS", [7, None], True)],
+    )  # fmt: skip
+    def test_what_x_withholds_where_it_would_be_read_is_gone_and_never_comes(
+        self, server: XServer, read_in: str, withheld_in: list[Any], there: bool
+    ) -> None:
+        reading = Options(server.url, 2.0, allow_private_hosts=True, extra={"countries": read_in})
+        listener = XListener(ACCOUNT, reading)
+        (name,) = server.posts(1)
+        server.tweets[0]["withheld"] = {"copyright": False, "country_codes": withheld_in}
+        assert listener.still_there([name]) == {name: there}
+        (page,) = listener.fetch(SEARCH, {})
+        assert [post.external_id for post in page.posts] == [name] * there
+        assert [one.reason for one in page.rejected] == ["is withheld by X"] * (not there)
+
+    def test_what_a_withheld_author_wrote_is_withheld(self) -> None:
+        author = {"id": "7001", "username": "steam", "name": "Steam", "withheld": {"country_codes": ["FR"]}}
+        said = {"id": "1991000000000000009", "text": "x", "author_id": "7001"}
+        (found,) = parse(json.dumps({"data": [said], "includes": {"users": [author]}}).encode())
+        assert isinstance(found, Rejected)
 
     def test_ids_are_asked_for_by_the_hundred(self, server: XServer, listener: XListener) -> None:
         names = server.posts(205)
         assert set(listener.still_there(names).values()) == {True}
         assert [len(request.params["ids"].split(",")) for request in server.requests] == [100, 100, 5]
+
+
+class TestEdits:
+    """Ten minutes after the post, under a new id."""
+
+    def test_an_edit_is_a_new_version_of_the_same_post(self, server: XServer, listener: XListener) -> None:
+        (name,) = server.posts(1)
+        (before,), cursor = collect(listener, SEARCH, {})
+        server.edits(name, "@samtal_desk my kettle, mended")
+        server.edits(name, "@samtal_desk my kettle, mended twice")
+        (after,), _ = collect(listener, SEARCH, cursor)
+        assert (after.external_id, after.text) == (name, "@samtal_desk my kettle, mended twice")
+        assert abs(after.posted_at - before.posted_at) < timedelta(seconds=1)
+        assert before.edited_at is None
+        assert after.edited_at == after.posted_at.replace(microsecond=0) + timedelta(minutes=20)
+        assert after.root_id is None
+        assert after.url is not None
+        assert after.url.endswith(f"/{server.tweets[0]['id']}"), "it leads to what stands there now"
+
+    def test_it_stands_and_says_what_it_says_now(self, server: XServer, listener: XListener) -> None:
+        edited, plain = server.posts(2)
+        server.edits(edited, "mended")
+        told = listener.as_they_are([edited, plain])
+        assert [post.text for post in told.values() if isinstance(post, Post)] == ["mended", "@samtal_desk kettle 1"]
+        assert [post.external_id for post in told.values() if isinstance(post, Post)] == [edited, plain]
+        server.deletes(str(server.tweets[0]["id"]))
+        assert listener.still_there([edited, plain]) == {edited: False, plain: True}, "X deletes all versions at once"
+
+    def test_an_old_version_is_no_newer_than_the_newest(self, server: XServer) -> None:
+        (name,) = server.posts(1)
+        server.edits(name, "mended")
+        newest, first = server.tweets[0], server.elsewhere[0]
+        for told in (newest, first):
+            (found,) = parse(json.dumps({"data": [told]}).encode())
+            assert isinstance(found, Post)
+            assert found.edited_at is not None
+            assert (found.edited_at == found.posted_at) is (told is first)
+
+    def test_of_two_versions_on_a_page_the_later_one_stays(self, server: XServer, listener: XListener) -> None:
+        (name,) = server.posts(1)
+        server.edits(name, "mended")
+        server.tweets.insert(0, server.elsewhere[0])
+        (found,) = collect(listener, SEARCH, {})[0]
+        assert found.text == "mended"
+
+    def test_what_answers_or_quotes_a_later_version_answers_and_quotes_the_post(
+        self, server: XServer, listener: XListener
+    ) -> None:
+        (name,) = server.posts(1)
+        server.edits(name, "mended")
+        later = str(server.tweets[0]["id"])
+        server.answered_in(id_at(time.time() - 60), "how?", later, later, time.time() - 60)
+        answer = collect(listener, SEARCH, {})[0][0]
+        assert (answer.parent_id, answer.root_id) == (name, name)
+
+    def test_an_edited_post_is_answered_in_its_last_version_and_the_answer_is_found(
+        self, server: XServer, listener: XListener
+    ) -> None:
+        (name,) = server.posts(1)
+        server.edits(name, "@samtal_desk mended")
+        server.tweets[0]["entities"] = {"mentions": [{"username": "samtal_desk", "id": "4001"}]}
+        later = str(server.tweets[0]["id"])
+        (edited,) = collect(listener, MENTIONS, {})[0]
+        listener.answer(edited, "Good to hear.", "k")
+        assert server.answers_under(later) == ["Good to hear."]
+        assert isinstance(listener.find(edited, "Good to hear.", "k", SINCE), Sent)
+        server.ours[-1]["referenced_tweets"] = [{"type": "replied_to", "id": name}]
+        assert isinstance(listener.find(edited, "Good to hear.", "k", SINCE), Sent)
+
+    @pytest.mark.parametrize("history", [7, [], ["soon"], [None, 3], ["1991000000000000001"], {}])
+    def test_a_history_that_is_none_is_no_edit(self, history: Any) -> None:
+        said = {"id": "1991000000000000009", "text": "x", "edit_history_tweet_ids": history}
+        (found,) = parse(json.dumps({"data": [said]}).encode())
+        assert isinstance(found, Post)
+        assert (found.external_id, found.edited_at) == ("1991000000000000009", None)
+
+
+class TestThreads:
+    """A reply to somebody's reply, in a thread that began a month ago."""
+
+    @pytest.fixture
+    def thread(self, server: XServer) -> tuple[str, str, str]:
+        now = time.time()
+        root, parent, reply = id_at(now - 30 * 86_400), id_at(now - 20 * 86_400), id_at(now - 600)
+        server.elsewhere = [
+            tweet(root, "Which kettle?", "7800", now - 30 * 86_400),
+            tweet(parent, "The copper one.", "7801", now - 20 * 86_400, conversation_id=root),
+        ]
+        server.answered_in(reply, "It leaks.", parent, root, now - 600)
+        return root, parent, reply
+
+    def test_a_reply_brings_what_it_answers_and_what_its_thread_begins_with(
+        self, server: XServer, listener: XListener, thread: tuple[str, str, str]
+    ) -> None:
+        root, parent, reply = thread
+        (page,) = listener.fetch(SEARCH, {})
+        assert [post.external_id for post in page.posts] == [reply], "and makes no mention of them"
+        above = {one.external_id: one for one in page.posts[0].context}
+        assert {name: one.text for name, one in above.items()} == {parent: "The copper one.", root: "Which kettle?"}
+        assert above[root].author == Author(id="7800", handle="person_7800", display_name="Person 7800")
+        assert above[parent].context == ()
+        assert [request.params.get("ids") for request in server.requests] == [None, root], (
+            "only what did not come along"
+        )
+        assert page.budget.kind == "search"
+
+    def test_a_page_is_not_lost_for_the_sake_of_its_threads(
+        self, server: XServer, listener: XListener, thread: tuple[str, str, str]
+    ) -> None:
+        server.fails(Reply({"title": "Service Unavailable"}, 503), after=1)
+        (page,) = listener.fetch(SEARCH, {})
+        assert [one.text for one in page.posts[0].context] == ["The copper one."]
+
+    def test_what_nobody_may_see_is_not_asked_for_again(
+        self, server: XServer, listener: XListener, thread: tuple[str, str, str]
+    ) -> None:
+        assert isinstance(listener.parse(fixture("search.json"))[1], Post)
+        server.fails(Reply(fixture("search.json")))
+        next(iter(listener.fetch(SEARCH, {})))
+        assert len(server.requests) == 1
+
+    def test_what_is_quoted_comes_along(self) -> None:
+        quoting = parse(fixture("search.json"))[1]
+        assert isinstance(quoting, Post)
+        (quoted,) = quoting.context
+        assert (quoted.external_id, quoted.text) == (quoting.quotes_id, "Our new kettle is out.")
+
+    def test_what_is_withheld_or_damaged_stands_beside_nothing(self) -> None:
+        answer = json.loads(fixture("search.json"))
+        quoted = answer["includes"]["tweets"][0]
+        for changed in ({**quoted, "withheld": {"country_codes": ["XX"]}}, {**quoted, "text": 7}):
+            answer["includes"]["tweets"] = [changed]
+            quoting = parse(json.dumps(answer).encode())[1]
+            assert isinstance(quoting, Post)
+            assert quoting.context == ()
+
+
+class TestQuotes:
+    def test_whoever_quotes_us_is_found_and_may_be_answered(self, server: XServer, listener: XListener) -> None:
+        server.quoted = server.we_say("Our new kettle is out.")
+        (name,) = server.posts(1)
+        server.tweets[0]["entities"] = {}
+        server.tweets.append(tweet(id_at(time.time() - 60), "kettles, in general", "7900", time.time() - 60))
+        (found,), cursor = collect(listener, QUOTES, {})
+        assert (found.external_id, found.quotes_id, found.quotes_author_id) == (name, server.quoted, "4001")
+        assert [one.text for one in found.context] == ["Our new kettle is out."]
+        assert listener.may_answer(found).allowed
+        assert cursor["ours"] == [server.quoted]
+
+    def test_only_our_new_posts_are_read_again(self, server: XServer, listener: XListener) -> None:
+        first = server.we_say("Our new kettle is out.")
+        _, cursor = collect(listener, QUOTES, {})
+        second = server.we_say("And a pot.", days_ago=1)
+        _, cursor = collect(listener, QUOTES, cursor)
+        timelines = [request for request in server.requests if request.path == "/2/users/4001/tweets"]
+        assert [request.params.get("since_id") for request in timelines] == [None, first]
+        assert cursor["ours"] == [second, first]
+
+    def test_more_posts_than_a_search_can_name_are_asked_about_one_search_after_another(
+        self, server: XServer, listener: XListener
+    ) -> None:
+        server.page_size = 100
+        names = [server.we_say(f"Kettle {n}", days_ago=5 - n / 10) for n in range(30)]
+        for server.quoted in names:
+            server.posts(1)
+        found, cursor = collect(listener, QUOTES, {})
+        assert len(found) == 30
+        searches = [request.params["query"] for request in server.requests if "query" in request.params]
+        assert len(searches) == 3
+        assert max(map(len, searches)) <= x.MAX_QUERY
+        again, _ = collect(listener, QUOTES, cursor)
+        assert len(again) <= 2, "only the last minute before the newest"
+
+    def test_nobody_is_asked_where_we_have_said_nothing(self, server: XServer, listener: XListener) -> None:
+        assert collect(listener, QUOTES, {}) == ([], {"done_until": None, "ours": []})
+        assert [request.path for request in server.requests] == ["/2/users/4001/tweets"]
+
+    def test_it_needs_an_account(self, server: XServer) -> None:
+        with pytest.raises(Terminal):
+            opened(server.url, READS).fetch(QUOTES, {})
+
+    @pytest.mark.parametrize(
+        "named",
+        [
+            "{}",
+            "https://x.com/copper_spout/status/{}",
+            "twitter.com/i/web/status/{}?s=20",
+            " http://x.com/i/status/{}/ ",
+        ],
+    )
+    def test_what_is_said_to_one_post_is_read_by_its_address(
+        self, server: XServer, listener: XListener, named: str
+    ) -> None:
+        server.quoted = root = id_at(time.time() - 30 * 86_400)
+        (quote,) = server.posts(1)
+        reply = id_at(time.time() - 60)
+        server.answered_in(reply, "Mine leaks.", root, root, time.time() - 60)
+        server.tweets.append(tweet(id_at(time.time() - 50), "kettles, in general", "7900", time.time() - 50))
+        found, _ = collect(listener, Query(named.format(root), "post"), {})
+        assert {post.external_id for post in found} == {quote, reply}
+        query = server.requests[0].params["query"]
+        assert query == f"(conversation_id:{root} OR quotes_of_tweet_id:{root}) -is:retweet"
+
+    @pytest.mark.parametrize(
+        "named", ["", "kettle", "https://x.com/copper_spout", "https://y.com/a/status/1", "1" * 20]
+    )
+    def test_what_is_no_address_of_a_post_is_refused(self, listener: XListener, named: str) -> None:
+        with pytest.raises(Terminal, match="no address of a post"):
+            listener.fetch(Query(named, "post"), {})
 
 
 class TestAnswers:
@@ -501,7 +762,7 @@ class TestFind:
         assert listener.find(asked, "On it.", "k", SINCE) == Absent()
 
     def test_the_same_words_to_somebody_else_are_not_this_answer(self, listener: XListener, asked: Post) -> None:
-        listener.answer(asked.model_copy(update={"external_id": "1991000000000000001"}), "On it.", "k")
+        listener.answer(asked.model_copy(update={"external_id": "1991000000000000001", "url": None}), "On it.", "k")
         assert listener.find(asked, "On it.", "k", SINCE) == Absent()
 
     def test_another_answer_since_then_is_for_a_person_to_judge(self, listener: XListener, asked: Post) -> None:
@@ -510,7 +771,7 @@ class TestFind:
 
     def test_it_reads_on_and_gives_up_honestly(self, server: XServer, listener: XListener, asked: Post) -> None:
         listener.answer(asked, "On it.", "k")
-        elsewhere = asked.model_copy(update={"external_id": "1991000000000000001"})
+        elsewhere = asked.model_copy(update={"external_id": "1991000000000000001", "url": None})
         for n in range(5):
             listener.answer(elsewhere, f"Elsewhere {n}", "k")
         assert isinstance(listener.find(asked, "On it.", "k", SINCE), Sent), "on the second page"

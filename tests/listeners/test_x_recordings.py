@@ -113,8 +113,9 @@ def test_a_look_up_tells_what_is_gone() -> None:
     ids = [f"19910000000000000{n:02}" for n in range(9, 15)]
     with Replaying(written("x/lookup.json", "GET:/2/tweets")) as server:
         there = opened(server).still_there(ids)
-    assert there == dict(zip(ids, [True, False, False, False, False], strict=False))
-    assert server.requests[0]["query"] == {"ids": ",".join(ids)}
+    assert there == dict(zip(ids, [True, True, False, False, False], strict=False)), "an edited post stands"
+    assert server.requests[0]["query"]["ids"] == ",".join(ids)
+    assert server.requests[0]["query"]["expansions"] == "author_id", "whatever came along would be paid for, too"
 
 
 def test_a_recorded_look_up_tells_what_is_there() -> None:

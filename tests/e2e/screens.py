@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,18 +31,44 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 ).split()
 SIZES = {"wide": {"width": 1360, "height": 860}, "phone": {"width": 390, "height": 844}}
-PAGES = {
-    "summary": "/",
-    "inbox": "/inbox",
-    "conversation": "/conversation?conversation={conversation}",
-    "topics": "/topics",
-    "themes": "/themes",
-    "model": "/model",
-    "review": "/model?part=review",
-    "feedback": "/feedback",
-    "sources": "/sources",
-    "colleagues": "/colleagues",
+CONVERSATION = "/conversation?conversation={conversation}"
+
+
+def _press(key: str) -> Callable[[Page], None]:
+    """Presses the button that Streamlit knows as `key`."""
+    return lambda page: page.locator(f".st-key-{key} button").first.click()
+
+
+def _add(platform: str) -> tuple[Callable[[Page], None], ...]:
+    """Opens the form that adds a source of `platform` (its title)."""
+
+    def choose(page: Page) -> None:
+        page.locator(".st-key-add_platform").get_by_text(platform, exact=True).click()
+
+    return _press("add_source"), choose
+
+
+PAGES: dict[str, tuple[str, tuple[Callable[[Page], None], ...]]] = {
+    "summary": ("/", ()),
+    "inbox": ("/inbox", ()),
+    "note": ("/inbox", (_press("add_note"),)),
+    "conversation": (CONVERSATION, ()),
+    "erase": (CONVERSATION, (_press("erase"),)),
+    "topics": ("/topics", ()),
+    "themes": ("/themes", ()),
+    "model": ("/model", ()),
+    "review": ("/model?part=review", ()),
+    "feedback": ("/feedback", ()),
+    "sources": ("/sources", ()),
+    "compliance": ("/sources", (_press("compliance_open"),)),
+    "accounts": ("/sources", (_press("accounts"),)),
+    "add_hacker_news": ("/sources", _add("Hacker News")),
+    "add_mastodon": ("/sources", _add("Mastodon")),
+    "add_mail": ("/sources", _add("Mail")),
+    "add_webhook": ("/sources", _add("Webhook")),
+    "colleagues": ("/colleagues", ()),
 }
+"""Where each is, and what is done there before the picture is taken."""
 PATIENCE = 600
 """Seconds for the worker to load the sample and read it."""
 
@@ -121,7 +147,8 @@ def _picture(browser: Browser, ctx: Context, address: str, token: str, name: str
     mira = accounts.actor_of(ctx, token)
     cards = inbox.page(ctx, mira, inbox.Filters(view="all"), limit=50).cards if mira else ()
     telling = max(cards, key=lambda card: (card.memory is not None, card.mention_count), default=None)
-    path = PAGES[name].format(conversation=telling.conversation_id if telling else 1)
+    path, steps = PAGES[name]
+    path = path.format(conversation=telling.conversation_id if telling else 1)
     for size, viewport in SIZES.items():
         for scheme in ("light", "dark"):
             context = browser.new_context(viewport=viewport, color_scheme=scheme, timezone_id="Europe/Berlin")
@@ -129,6 +156,9 @@ def _picture(browser: Browser, ctx: Context, address: str, token: str, name: str
             page = context.new_page()
             page.goto(address + path)
             _settle(page)
+            for step in steps:
+                step(page)
+                _settle(page)
             page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
             context.close()
 

@@ -709,7 +709,7 @@ def _carried_over(
 def edit_words(platform: str, mode: str) -> str:
     """What an edit means, and what it means for what was posted before, in sentences."""
     before = (
-        "What was posted before, and only the new query finds, is not read by itself: use 'Read further back'."
+        "What was posted before, and only the new query finds, is not looked for: 'Read further back' does that."
         if backfill.reach(platform, mode).possible
         else "Whatever its platform still shows is read with the new query."
     )

@@ -173,7 +173,7 @@ def test_a_stored_query_that_cannot_be_asked_any_more_waits_for_a_person(
     assert collect(ctx, source_id) == "terminal"
     ((error, what_to_do),) = look(ctx, "SELECT last_error, what_to_do FROM sources")
     assert error.startswith("Forum takes 3 characters")
-    assert "another query" in what_to_do
+    assert what_to_do == "Edit the source's query."
 
 
 def _preview(ctx: Context, actor: Actor, query: str, mode: str = "search") -> int:

@@ -36,7 +36,7 @@ CONVERSATION = "/conversation?conversation={conversation}"
 
 def _press(key: str) -> Callable[[Page], None]:
     """Presses the button that Streamlit knows as `key`."""
-    return lambda page: page.locator(f".st-key-{key} button").first.click()
+    return lambda page: page.locator(f".st-key-{key} button:visible").first.click()
 
 
 def _add(platform: str) -> tuple[Callable[[Page], None], ...]:

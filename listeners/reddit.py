@@ -8,6 +8,7 @@ Answers are read as plain JSON by the functions of `parse`, so that a recorded a
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -65,6 +66,8 @@ OVERLAP = timedelta(minutes=10)
 MAX_QUERY = 512
 FIND_PAGES = 3
 CLOCKS_DIFFER = timedelta(minutes=1)
+
+log = logging.getLogger(__name__)
 
 _REACH = Reach("Reddit lists about the latest 1,000 and nothing below.", ends_after=1_000)
 
@@ -178,6 +181,7 @@ _NO_POSTS = ("more", "t2", "t4", "t5", "t6")
 """Kinds of thing that are left out: a private message (t4) was not said in public, the others are not said at all."""
 _GONE = re.compile(r"\[ ?(deleted|removed)[^\]]{0,100}\]", re.IGNORECASE)
 _USER_NAMED = re.compile(r"(?<![\w/])/?u/([A-Za-z0-9_-]{3,20})(?![\w-])")
+_USER_NAME = re.compile(r"[A-Za-z0-9_-]{3,20}")
 _POST_OF_CONTEXT = re.compile(r"/comments/([0-9a-z]{1,13})(?:/|$)")
 
 
@@ -261,6 +265,7 @@ def _post(thing: object, also_gone: bool) -> Post:
     if _is_gone(data) and not also_gone:
         raise _NoPost(f"{fullname} was deleted or removed on Reddit")
     is_comment = fullname.startswith("t1_")
+    posted_at = _moment(data.get("created_utc"), "created_utc")
     text: Any = data.get("body" if is_comment else "selftext")
     if text in (None, "") and not is_comment:
         text = "" if data.get("is_self") else data.get("url", "")  # a link post says its link
@@ -271,13 +276,34 @@ def _post(thing: object, also_gone: bool) -> Post:
         author=_author(data),
         title=None if is_comment else data.get("title"),
         text=text,
-        posted_at=_moment(data.get("created_utc"), "created_utc"),
+        posted_at=posted_at,
         edited_at=None if isinstance(data.get("edited"), (bool, type(None))) else _moment(data["edited"], "edited"),
         parent_id=_parent(data) if is_comment else None,
         root_id=_root(data) if is_comment else None,
         mentions=tuple(dict.fromkeys(_USER_NAMED.findall(text))) if isinstance(text, str) else (),
         engagement=_engagement(data),
         kind=Kind.COMMENT if is_comment else Kind.POST,
+        context=_headed(data, posted_at) if is_comment else (),
+    )
+
+
+def _headed(data: _Json, posted_at: datetime) -> tuple[Post, ...]:
+    """The post that a comment stands under, as far as a list of comments tells: its title, and not when it was made."""
+    root, title, author = _root(data), data.get("link_title"), data.get("link_author")
+    if root is None or not isinstance(title, str) or not title:
+        return ()
+    by = Author(id=author, handle=author) if isinstance(author, str) and _USER_NAME.fullmatch(author) else None
+    return (
+        Post(
+            platform=PLATFORM,
+            external_id=root,
+            url=f"{SITE}/comments/{root[3:]}",
+            author=by,
+            title=title[:300],
+            text="",
+            posted_at=posted_at,
+            posted_at_estimated=True,
+        ),
     )
 
 
@@ -360,7 +386,7 @@ _USER_NAME = re.compile(r"[A-Za-z0-9_-]{3,20}")
 
 
 class RedditListener:
-    """`Listener`, `Answers` and `Deletes` for Reddit with one app and, where given, one user."""
+    """`Listener`, `Answers` and `ReadsAgain` for Reddit with one app and, where given, one user."""
 
     capability = CAPABILITY
 
@@ -396,13 +422,27 @@ class RedditListener:
                 raise StaleToken
             asked_before = True
             return Listing(
-                posts=[post for post in found if isinstance(post, Post)],
+                posts=self._in_context([post for post in found if isinstance(post, Post)]),
                 next_token=after,
                 rejected=[rejected for rejected in found if isinstance(rejected, Rejected)],
                 budget=self._requestor.budget,
             )
 
         return walk(page_at, cursor, order=ByTime(overlap=OVERLAP))
+
+    def _in_context(self, posts: list[Post]) -> list[Post]:
+        """The posts, each comment with what it answers and the post that it stands under: a request for a hundred."""
+        names = [name for post in posts for name in _above(post)]
+        if not names:
+            return posts
+        there = {post.external_id: post for post in posts}
+        try:
+            told = self.as_they_are([name for name in dict.fromkeys(names) if name not in there])
+        except ListeningError as error:  # the page was read; it can be understood without, if less well
+            log.info("What some comments on Reddit answer could not be read: %s", error)
+            return posts
+        there |= {name: one for name, one in told.items() if isinstance(one, Post)}
+        return [post.model_copy(update={"context": _around(post, there, told)}) for post in posts]
 
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
@@ -437,9 +477,13 @@ class RedditListener:
     # Deletes
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Whether these still stand. Raises Transient, Terminal."""
+        return {name: told is not False for name, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
         """Asks for up to 100 at a time. What Reddit leaves out is left out here too: it proves nothing."""
         names = [name for name in dict.fromkeys(external_ids) if _FULLNAME.fullmatch(name)]
-        return {name: not _is_gone(data) for name, data in self._info(names).items()}
+        return {name: _standing(data) for name, data in self._info(names).items()}
 
     def _info(self, names: Sequence[str]) -> dict[str, _Json]:
         """What Reddit tells about posts and comments, by fullname."""
@@ -615,6 +659,26 @@ class _AtOnce(FiniteRetryStrategy):
 
     def _sleep_seconds(self) -> None:
         return None
+
+
+def _standing(data: _Json) -> Post | bool:
+    """A post or comment as it stands; False where it was taken away, True where it cannot be read."""
+    if _is_gone(data):
+        return False
+    found = _post_or_rejected({"data": data}, data["name"])
+    return found if isinstance(found, Post) else True
+
+
+def _above(post: Post) -> list[str]:
+    """What a comment answers, and the post that it stands under."""
+    return [name for name in dict.fromkeys([post.parent_id, post.root_id]) if name]
+
+
+def _around(post: Post, there: Mapping[str, Post], told: Mapping[str, Post | bool]) -> tuple[Post, ...]:
+    """What is above a post, of those that are there; of what Reddit did not speak of, what came with the post."""
+    came = {one.external_id: one for one in post.context}
+    named = ((there.get(name) or (came.get(name) if told.get(name) is None else None)) for name in _above(post))
+    return tuple(one.model_copy(update={"context": ()}) for one in named if one is not None)
 
 
 def _check_account(account: Mapping[str, str]) -> None:

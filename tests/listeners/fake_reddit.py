@@ -73,6 +73,8 @@ class RedditServer(FakeServer):
         self.started = int(datetime.now(UTC).timestamp()) - 30 * 86_400
         self.things: list[dict[str, Any]] = []
         self.ours: list[dict[str, Any]] = []
+        self.elsewhere: list[dict[str, Any]] = []
+        """What no listing shows any more, and can be asked for by its name."""
         self.comment_answer: Reply | None = None
         """What posting a comment is answered with in place of the truth; the comment stands all the same."""
         self.rate_headers: dict[str, str] = {}
@@ -87,6 +89,19 @@ class RedditServer(FakeServer):
     def change(self, name: str, **changes: Any) -> None:
         """Something of a post becomes different."""
         next(thing for thing in self.things if thing["data"]["name"] == name)["data"].update(changes)
+
+    def comments(self, name: str, parent: str, root: str, text: str) -> str:
+        """Somebody comments, and is shown among the subreddit's new comments with the title of the post; the name."""
+        created = self.started + len(self.things) * APART
+        thing = comment(name, parent, root, text, {"name": "steam", "id": "w77"}, created)
+        thing["data"] |= {"link_title": "Kettle of long ago", "link_author": "copper_spout"}
+        self.things.append(thing)
+        return f"t1_{name}"
+
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes a post; no listing moves it up for that."""
+        thing = next(thing["data"] for thing in self.things if thing["data"]["name"] == external_id)
+        self.change(external_id, selftext=text, edited=thing["created_utc"] + 3600)
 
     def deletes(self, external_id: str) -> None:
         self.change(external_id, author="[deleted]", author_fullname=None, selftext="[deleted]")
@@ -112,7 +127,8 @@ class RedditServer(FakeServer):
                 return self._comment(request.form())
             case ["api", "info"]:
                 wanted = request.params["id"].split(",")
-                return Reply(listing([t for t in [*self.things, *self.ours] if t["data"]["name"] in wanted]))
+                there = [*self.things, *self.ours, *self.elsewhere]
+                return Reply(listing([thing for thing in there if thing["data"]["name"] in wanted]))
             case ["r", _, "new" | "comments" | "search"] | ["search"] | ["message", "inbox"]:
                 return Reply(self._page(newest_first, request))
             case ["user", "samtal_desk", "comments"]:

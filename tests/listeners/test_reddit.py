@@ -44,6 +44,7 @@ from tests.listeners.replaying import FIXTURES
 ACCOUNT = {"client_id": "id", "client_secret": "secret", "username": "samtal_desk", "password": "pass"}
 SINCE = datetime.now(UTC) - timedelta(minutes=5)
 NEW = Query("r/kettles", "posts")
+COMMENTS = Query("r/kettles", "comments")
 
 
 def fixture(name: str) -> bytes:
@@ -351,6 +352,93 @@ class TestDeletes:
         assert set(reddit.still_there(names).values()) == {True}
         asked = [len(r.params["id"].split(",")) for r in server.requests if r.path.startswith("/api/info")]
         assert asked == [100, 100, 5]
+
+
+class TestContext:
+    """A comment on a comment below a post of long ago."""
+
+    @pytest.fixture
+    def reply(self, server: RedditServer) -> str:
+        old = server.started - 90 * 86_400
+        server.elsewhere = [
+            post(900, old, title="Kettle of long ago", selftext="Which one?"),
+            comment("c900", "t3_p900", "t3_p900", "The copper one.", {"name": "ada", "id": "w9"}, old + 60),
+        ]
+        return server.comments("c901", "t1_c900", "t3_p900", "It leaks.")
+
+    def test_a_comment_brings_what_it_answers_and_the_post_it_stands_under(
+        self, server: RedditServer, reddit: RedditListener, reply: str
+    ) -> None:
+        (found,) = collect(reddit, COMMENTS, {})[0]
+        assert (found.external_id, found.text, found.title) == (reply, "It leaks.", None)
+        assert [(one.external_id, one.title, one.text) for one in found.context] == [
+            ("t1_c900", None, "The copper one."),
+            ("t3_p900", "Kettle of long ago", "Which one?"),
+        ]
+
+    def test_a_page_of_comments_costs_a_request_more_and_not_one_each(
+        self, server: RedditServer, reddit: RedditListener, reply: str
+    ) -> None:
+        server.page_size = 100
+        for n in range(40):
+            server.comments(f"d{n}", reply if n % 2 else "t1_c900", "t3_p900", "Mine too.")
+        found, _ = collect(reddit, COMMENTS, {})
+        assert len(found) == 41
+        assert {len(one.context) for one in found} == {2}
+        asked = [request.params["id"] for request in server.requests if request.path.endswith("/api/info")]
+        assert len(asked) == 1
+        assert sorted(asked[0].split(",")) == ["t1_c900", "t3_p900"], "what stands on the page is not asked for"
+
+    def test_posts_cost_none(self, server: RedditServer, reddit: RedditListener) -> None:
+        server.posts(2)
+        collect(reddit, NEW, {})
+        assert not [request for request in server.requests if request.path.endswith("/api/info")]
+
+    def test_what_was_deleted_stands_beside_nothing(
+        self, server: RedditServer, reddit: RedditListener, reply: str
+    ) -> None:
+        server.elsewhere[0]["data"]["removed_by_category"] = "moderator"
+        (found,) = collect(reddit, COMMENTS, {})[0]
+        assert [one.external_id for one in found.context] == ["t1_c900"], "nor does its title"
+
+    def test_a_page_is_not_lost_for_the_sake_of_its_threads(
+        self, server: RedditServer, reddit: RedditListener, reply: str
+    ) -> None:
+        reddit.check()
+        server.fails(Reply({"message": "Service Unavailable"}, 503), after=1)
+        (found,) = collect(reddit, COMMENTS, {})[0]
+        (headed,) = found.context
+        assert (headed.external_id, headed.title, headed.text) == ("t3_p900", "Kettle of long ago", "")
+        assert headed.posted_at_estimated
+        assert headed.author == Author(id="copper_spout", handle="copper_spout")
+
+    @pytest.mark.parametrize("title", [None, "", 7, ["x"], "x" * 5_000])
+    def test_a_title_of_any_kind_costs_no_comment(self, title: Any) -> None:
+        thing = comment("c1", "t3_p1", "t3_p1", "It leaks.", ME, 1_790_000_000)
+        thing["data"] |= {"link_title": title, "link_author": title}
+        (found,) = parse(json.dumps(listing([thing])).encode())
+        assert isinstance(found, Post)
+        assert [len(one.title or "") for one in found.context] == ([300] if title == "x" * 5_000 else [])
+
+
+class TestReadingAgain:
+    def test_an_edit_that_no_listing_shows_is_told(self, server: RedditServer, reddit: RedditListener) -> None:
+        edited, removed, plain = server.posts(3)
+        server.edits(edited, "It whistles no more.")
+        server.deletes(removed)
+        told = reddit.as_they_are([edited, removed, plain, "t3_unknown", "nonsense"])
+        assert told.keys() == {edited, removed, plain}
+        assert told[removed] is False
+        now, same = told[edited], told[plain]
+        assert isinstance(now, Post)
+        assert isinstance(same, Post)
+        assert (now.text, now.edited_at) == ("It whistles no more.", now.posted_at + timedelta(hours=1))
+        assert (same.text, same.edited_at) == ("It whistles 2 times.", None)
+
+    def test_what_cannot_be_read_stands_all_the_same(self, server: RedditServer, reddit: RedditListener) -> None:
+        (name,) = server.posts(1)
+        server.change(name, created_utc="the other day")
+        assert reddit.as_they_are([name]) == {name: True}
 
 
 class TestAnswers:

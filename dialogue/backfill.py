@@ -39,7 +39,7 @@ def request(ctx: Context, actor: Actor, source_id: int, since: datetime) -> int:
     """
     require(actor, Role.ADMIN)
     now = ctx.clock()
-    if not now - FURTHEST <= since < now:
+    if not now - FURTHEST - timedelta(days=1) <= since < now:
         raise DialogueError("Choose a day in the last ten years.")
     with ctx.database.transaction() as tx:
         source = _source(tx, source_id)

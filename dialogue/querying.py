@@ -76,7 +76,7 @@ def same_reading(capability: Capability, before: SourceRow, mode: str, after: Pl
 
 def looked_at_by(capability: Capability, mode: str) -> Mode | None:
     """The mode itself; for one that streams, the one that finds by the same query what has been posted before."""
-    chosen = next((one for one in capability.modes if one.name == mode), None)
+    chosen = next((one for one in capability.modes if one.name == (mode or capability.default_mode)), None)
     if chosen is None or not chosen.streams:
         return chosen
     others = [one for one in capability.modes if not one.streams and one.syntax == chosen.syntax]

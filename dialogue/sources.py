@@ -155,6 +155,17 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """How a source's query was typed, for somebody who edits it. `raw`: in the platform's own syntax."""
+
+    mode: str
+    query: str
+    only: str
+    raw: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """All sources at a glance. `words` is a sentence; `notices` name what needs a look, worst first."""
 
@@ -465,6 +476,15 @@ def _quiet_words(quiet: usual.Quiet) -> str:
     return f"{came} came in the last {span}; at this time it usually brings about {quiet.usual:,.0f}. Has it changed?"
 
 
+def written(ctx: Context, actor: Actor, source_id: int) -> Written:
+    """How the source's query was typed. Raises Missing."""
+    require(actor, Role.ADMIN)
+    with ctx.database.reading() as tx:
+        row = _found(tx, source_id)
+    only = str(row.options.get(querying.ONLY, ""))
+    return Written(row.mode, row.query, only, not querying.is_common(row.options), row.label)
+
+
 def runs(ctx: Context, actor: Actor, source_id: int, limit: int = 20) -> list[RunView]:
     """The last times that the source was asked, newest first."""
     require(actor, Role.VIEWER)
@@ -581,6 +601,11 @@ def explain(platform: str, query: str, mode: str, options: Mapping[str, Any] | N
     return Explained(plan.asked, plan.notes) if querying.is_common(chosen) else Explained()
 
 
+def without_a_key(ctx: Context) -> list[str]:
+    """The platforms that can be listened to without an account, by title."""
+    return [one.title for one in platforms(ctx) if one.polls and not one.key_needed]
+
+
 def _capability(platform: str) -> Capability:
     try:
         return registry.capability(platform)
@@ -665,8 +690,7 @@ def edit(
     now = ctx.clock()
     with ctx.database.transaction() as tx:
         row = _changeable(tx, source_id)
-        others = {name: value for name, value in row.options.items() if name not in querying.OPTIONS}
-        capability, query, mode, chosen = _checked_query(row.platform, query, mode, {**others, **(options or {})})
+        capability, query, mode, chosen = _checked_query(row.platform, query, mode, _with_its_own(row, options))
         stopped = False
         if (query, mode, chosen) != (row.query, row.mode, row.options):
             account = rows.account(tx, row.account_id) if row.account_id else None
@@ -684,6 +708,12 @@ def edit(
         ctx.triggers.collect(source_id)
     ended = " Its reading further back has ended: ask for it anew." if stopped else ""
     return edit_words(row.platform, mode) + ended
+
+
+def _with_its_own(row: SourceRow, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How the query is meant, with what else the source was given."""
+    own = {name: value for name, value in row.options.items() if name not in querying.OPTIONS}
+    return own | dict(options or {})
 
 
 def _carried_over(
@@ -880,6 +910,15 @@ def request_preview(
         request_id = request_rows.add(tx, "preview", payload, actor.user_id, ctx.clock())
     ctx.triggers.serve(request_id)
     return request_id
+
+
+def request_preview_of(
+    ctx: Context, actor: Actor, source_id: int, query: str, mode: str, options: Mapping[str, Any] | None = None
+) -> int:
+    """Has the worker look what a source would find with another query; returns the request's id."""
+    with ctx.database.reading() as tx:
+        row = _found(tx, source_id)
+    return request_preview(ctx, actor, row.platform, query, mode, row.account_id, _with_its_own(row, options))
 
 
 def request_account_test(ctx: Context, actor: Actor, account_id: int) -> int:

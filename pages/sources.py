@@ -26,7 +26,6 @@ HEALTH = {
 HEALTH_WORDS = {"quiet": "gone quiet", "late": "not asked", "problem": "needs you"}
 NOTICED = 5
 """So many stand in the strip; the others are counted."""
-EMPTY = "Nothing is listened to yet. Connect the first source: **news feeds** and **Hacker News** need no key."
 RUN_WORDS = {
     "ok": "new mentions",
     "unchanged": "nothing new",
@@ -101,8 +100,9 @@ def _toggle(what: str, value: object = True) -> None:
         state.open_up(what, value)
 
 
-def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetime) -> None:
+def show_source(one: sources.SourceView, admin: bool, info: sources.PlatformInfo | None, now: datetime) -> None:
     """One source: what it listens to, how it is in words, how much came."""
+    arrival = info.arrival if info else ""
     colour, icon = HEALTH.get(one.health, ("gray", ""))
     word = HEALTH_WORDS.get(one.health, one.health)
     with st.container(border=True, key=f"source-{one.id}"):
@@ -115,8 +115,8 @@ def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetim
             st.markdown(text.plain(one.words, 400))
             if one.what_to_do:
                 st.markdown(f":material/arrow_forward: **{text.plain(one.what_to_do, 400)}**")
-            if arrival == "asked" or one.last_success_at is not None:
-                st.caption(" · ".join(time_words(one, now)))
+            if not one.sample and (arrival == "asked" or one.last_success_at is not None):
+                st.caption(" · ".join(time_words(one, arrival, now)))
             if admin and not one.sample:
                 show_source_actions(one, arrival)
         with right:
@@ -127,6 +127,8 @@ def show_source(one: sources.SourceView, admin: bool, arrival: str, now: datetim
             if any(one.sparkline):
                 chart = charts.spark(one.sparkline, look.accent())
                 st.altair_chart(chart, key=f"spark_{one.id}", alt="Mentions a day in the last fortnight")
+        if admin and state.opened("edit") == one.id and info is not None and not state.opened("adding"):
+            query.show_edit(info, one, sources.written(context.ctx(), context.actor(), one.id))
         if admin and arrival == "pushed" and state.opened("hook") == one.id and webhook.fresh() is None:
             webhook.show(one.id, now)
 
@@ -136,11 +138,12 @@ def source_words(one: sources.SourceView) -> str:
     return " · ".join(part for part in (one.platform_title, one.mode_label, one.query, one.account_label) if part)
 
 
-def time_words(one: sources.SourceView, now: datetime) -> list[str]:
-    """When it last worked and when it is asked again."""
+def time_words(one: sources.SourceView, arrival: str, now: datetime) -> list[str]:
+    """When it was last read, or something was last sent to it, and when it is asked again."""
     words = []
     if one.last_success_at is not None:
-        words.append(f"worked {text.when(one.last_success_at, now)}")
+        last = text.when(one.last_success_at, now)
+        words.append(f"last {'delivery' if arrival == 'pushed' else 'read'} {'just now' if last == 'now' else last}")
     if one.next_run_at is not None and one.state == "active":
         words.append("next in " + text.span(one.next_run_at - now) if one.next_run_at > now else "next now")
     if one.every is not None and one.next_run_at is not None and one.state == "active":
@@ -201,7 +204,16 @@ def show_source_actions(one: sources.SourceView, arrival: str) -> None:
                 on_click=_toggle,
                 args=("hook", one.id),
             )
-        if asked and one.looks_back:
+        if asked and one.state != "removing":
+            st.button(
+                "Edit",
+                icon=":material/tune:",
+                type="tertiary",
+                key=f"edit_{one.id}",
+                on_click=_edit,
+                args=(one.id,),
+            )
+        if asked and one.reach:
             st.button(
                 "Read further back",
                 icon=":material/history:",
@@ -236,6 +248,13 @@ def show_source_actions(one: sources.SourceView, arrival: str) -> None:
                 on_click=state.open_up,
                 args=("remove", one.id),
             )
+
+
+def _edit(source_id: int) -> None:
+    """Opens it to be edited, in place of whatever else is being looked at."""
+    state.close_up("adding")
+    state.set_request("preview", None)
+    _toggle("edit", source_id)
 
 
 def _act(action: Any, source_id: int, words: str) -> None:
@@ -287,7 +306,12 @@ def show_rename(one: sources.SourceView) -> None:
 def show_back(one: sources.SourceView, now: datetime) -> None:
     """From which day on; the worker does the rest, beside the source's own reading."""
     st.markdown(f"**{text.plain(one.label, 100)}**: what was posted before it was connected.")
-    day = st.date_input("Since", now.date() - timedelta(days=30), max_value=now.date(), key="back_since")
+    st.markdown(f":material/history: {text.plain(one.reach, 300)}")
+    if not one.looks_back or one.earliest is None:
+        return
+    earliest = one.earliest.date()
+    month_ago = max(earliest, now.date() - timedelta(days=30))
+    day = st.date_input("Since", month_ago, min_value=earliest, max_value=now.date(), key="back_since")
     st.caption("It goes on by itself after a restart, and waits where the platform's limit is used up.")
     if st.button("Read it", type="primary", icon=":material/history:", key="back_go"):
         with look.telling_errors():
@@ -554,13 +578,21 @@ def main() -> None:
             show_adding(sources.platforms(ctx), load_accounts(scope, ctx, person))
         if not found and not state.opened("adding"):
             look.nothing(
-                EMPTY if admin else "Nothing is listened to yet. An administrator can connect a source.",
+                empty_words(sources.without_a_key(ctx))
+                if admin
+                else "Nothing is listened to yet. An administrator can connect a source.",
                 ":material/podcasts:",
             )
-        arrivals = {one.platform: one.arrival for one in sources.platforms(ctx)}
+        infos = {one.platform: one for one in sources.platforms(ctx)}
         for one in sorted(found, key=lambda one: one.sample):  # our own before what was made up
-            show_source(one, admin, arrivals.get(one.platform, ""), now)
+            show_source(one, admin, infos.get(one.platform), now)
         show_dialogs(found, now)
+
+
+def empty_words(without_a_key: list[str]) -> str:
+    """What to do first."""
+    named = ", ".join(f"**{text.plain(one, 40)}**" for one in without_a_key)
+    return f"Nothing is listened to yet. Connect the first source. Without a key: {named}."
 
 
 def show_dialogs(found: list[sources.SourceView], now: datetime) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from dialogue import accuracy, measures, platforms, sample
+from dialogue import accuracy, measures, platforms, sample, sources
 from dialogue.context import Actor, Context, Role
 from dialogue.inbox import Filters
 from pages.parts import charts, context, export, look, notices, state, text
@@ -214,14 +214,14 @@ def show_untagged(count: int) -> None:
         )
 
 
-def show_welcome(person: Actor) -> None:
+def show_welcome(person: Actor, without_a_key: list[str]) -> None:
     """The empty page: what to do first."""
     look.heading("Nobody has spoken yet", "Connect a source, or look around with sample data first.")
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, key="welcome-source"):
         st.markdown(
-            "### :material/podcasts: Connect a source\nNews feeds and Hacker News need no key: a feed's address or a "
-            "word to listen for is enough, and the first mentions appear within a minute."
+            "### :material/podcasts: Connect a source\nA word to listen for or an address is enough, and the first "
+            f"mentions appear within a minute. Without a key: {', '.join(map(text.plain, without_a_key))}."
         )
         st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
     with right, st.container(border=True, key="welcome-sample"):
@@ -278,7 +278,7 @@ def main() -> None:
         notices.show()
         notices.adopt("sample", "sample", "remove_sample")
         if summary.empty:
-            show_welcome(person)
+            show_welcome(person, sources.without_a_key(context.ctx()))
             return
         show_top(summary)
         if summary.has_sample:

@@ -1,4 +1,4 @@
-"""What to listen for: typed in the one query language, explained while it is typed, looked at on real posts, added."""
+"""What to listen for: typed in the one query language, explained while it is typed, looked at on real posts, saved."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What is being added, and under which keys the session holds what was typed for it."""
+    """What is being added or edited, and under which keys the session holds what was typed for it."""
 
     platform: str
     mode: str
     searches: bool
-    account_id: int | None
+    account_id: int | None = None
+    source_id: int | None = None
+    """Of the source that is edited; None while one is added."""
 
     def key(self, what: str) -> str:
         """query, label, raw or only."""
-        return f"add_{what}_{self.platform}_{self.mode}"
+        of = "add" if self.source_id is None else f"edit{self.source_id}"
+        return f"{of}_{what}_{self.platform}_{self.mode}"
 
     # Read at the click: it may come before the page was drawn with what was typed last.
 
@@ -52,46 +55,77 @@ class Typed:
 
 def show(info: sources.PlatformInfo, account_id: int | None) -> None:
     """What to listen for; a look first, then add."""
-    modes = {one.name: one for one in info.modes}
-    name = next(iter(modes))
-    if len(modes) > 1:
-        name = (
-            st.segmented_control(
-                "What",
-                list(modes),
-                format_func=lambda one: text.plain(modes[one].label, 60),
-                default=name,
-                required=True,
-                key=f"add_mode_{info.platform}",
-                label_visibility="collapsed",
-            )
-            or name
-        )
-    mode = modes[name]
-    typed = Typed(info.platform, name, mode.searches, account_id)
-    if mode.query_label:
-        _show_query(info, mode, typed)
-    st.text_input(
-        "Name of this source here",
-        key=typed.key("label"),
-        max_chars=100,
-        placeholder=typed.words("query") or mode.label,
-    )
+    mode = _chosen_mode(info, f"add_mode_{info.platform}")
+    typed = Typed(info.platform, mode.name, mode.searches, account_id)
+    _show_fields(info, mode, typed)
     with st.container(horizontal=True, key="add-buttons"):
         st.button("Look what it finds", icon=":material/visibility:", key="look", on_click=_look, args=(typed,))
         st.button(
             "Add it", icon=":material/add:", type="primary", key="add_go", on_click=_add, args=(typed, mode.label)
         )
+    _show_what_it_does(info, mode, typed)
+
+
+def show_edit(info: sources.PlatformInfo, one: sources.SourceView, written: sources.Written) -> None:
+    """The same for a source that listens already: what an edit means, a look first, then save."""
+    with st.container(border=True, key="editing"):
+        mode = _chosen_mode(info, f"edit_mode_{one.id}", written.mode)
+        typed = Typed(info.platform, mode.name, mode.searches, source_id=one.id)
+        _show_fields(info, mode, typed, written)
+        st.caption(f":material/info: {text.plain(sources.edit_words(info.platform, mode.name), 400)}")
+        if one.looks_back:
+            st.toggle("Then read further back with it", key=f"edit_back_{one.id}")
+        with st.container(horizontal=True, key="edit-buttons"):
+            st.button("Look what it finds", icon=":material/visibility:", key="look", on_click=_look, args=(typed,))
+            st.button(
+                "Save", icon=":material/check:", type="primary", key="edit_go", on_click=_edit, args=(typed, mode.label)
+            )
+            st.button("Cancel", type="tertiary", key="edit_cancel", on_click=_close)
+        _show_what_it_does(info, mode, typed)
+
+
+def _chosen_mode(info: sources.PlatformInfo, key: str, now: str = "") -> sources.ModeInfo:
+    modes = {one.name: one for one in info.modes}
+    first = now if now in modes else next(iter(modes))
+    if len(modes) == 1:
+        return modes[first]
+    chosen = st.segmented_control(
+        "What",
+        list(modes),
+        format_func=lambda one: text.plain(modes[one].label, 60),
+        default=first,
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+    )
+    return modes[chosen or first]
+
+
+NOTHING_YET = sources.Written("", "", "", False, "")
+
+
+def _show_fields(
+    info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed, written: sources.Written = NOTHING_YET
+) -> None:
+    """The query and a name; what was `written` stands in them where it is of this mode."""
+    of_it = written if written.mode == mode.name else NOTHING_YET
     if mode.query_label:
-        # Below the buttons: above them it would push a button away from under the pointer that clicks it.
-        show_explained(info, sources.explain(typed.platform, typed.words("query"), typed.mode, typed.options()))
-    notices.wait_for("preview", done=show_found)
+        _show_query(info, mode, typed, of_it)
+    st.text_input(
+        "Name of this source here",
+        "" if written.label == written.query else written.label,
+        key=typed.key("label"),
+        max_chars=100,
+        placeholder=typed.words("query") or of_it.query or mode.label,
+    )
 
 
-def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed) -> None:
-    common = mode.searches and not typed.raw
+def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed, written: sources.Written) -> None:
+    raw = typed.raw if typed.key("raw") in st.session_state else mode.searches and written.raw
+    common = mode.searches and not raw
     st.text_input(
         mode.query_label,
+        written.query,
         key=typed.key("query"),
         help=" ".join(filter(None, (mode.help, HELP if common else ""))) or None,
         max_chars=1_000,
@@ -100,13 +134,26 @@ def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed
     if mode.searches:
         st.toggle(
             f"Written in {text.plain(info.title, 60)}'s own syntax",
+            raw,
             key=typed.key("raw"),
             help=text.plain(info.search_syntax) or None,
         )
     if not common:
         st.text_input(
-            "Only what matches (optional)", key=typed.key("only"), help=HELP, max_chars=500, placeholder=EXAMPLE
+            "Only what matches (optional)",
+            written.only,
+            key=typed.key("only"),
+            help=HELP,
+            max_chars=500,
+            placeholder=EXAMPLE,
         )
+
+
+def _show_what_it_does(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed) -> None:
+    if mode.query_label:
+        # Below the buttons: above them it would push a button away from under the pointer that clicks it.
+        show_explained(info, sources.explain(typed.platform, typed.words("query"), typed.mode, typed.options()))
+    notices.wait_for("preview", done=show_found)
 
 
 def show_explained(info: sources.PlatformInfo, explained: sources.Explained) -> None:
@@ -149,14 +196,33 @@ def _who_and_when(post: Any) -> str:
 
 
 def _look(typed: Typed) -> None:
+    asked = (typed.words("query"), typed.mode)
     with look.telling_errors_later():
-        state.set_request(
-            "preview",
-            sources.request_preview(
-                context.ctx(), context.actor(), typed.platform, typed.words("query"), typed.mode, typed.account_id,
-                typed.options(),
-            ),
-        )  # fmt: skip
+        ctx, person = context.ctx(), context.actor()
+        if typed.source_id is not None:
+            request_id = sources.request_preview_of(ctx, person, typed.source_id, *asked, typed.options())
+        else:
+            request_id = sources.request_preview(ctx, person, typed.platform, *asked, typed.account_id, typed.options())
+        state.set_request("preview", request_id)
+
+
+def _edit(typed: Typed, otherwise: str) -> None:
+    assert typed.source_id is not None
+    label = typed.words("label") or typed.words("query") or otherwise
+    with look.telling_errors_later():
+        words = sources.edit(
+            context.ctx(), context.actor(), typed.source_id, typed.words("query"), typed.mode, label, typed.options()
+        )
+        further_back = st.session_state.get(f"edit_back_{typed.source_id}")
+        _close()
+        if further_back:
+            state.open_up("back", typed.source_id)
+        state.tell(f"{label} is changed. {words}")
+
+
+def _close() -> None:
+    state.set_request("preview", None)
+    state.close_up("edit")
 
 
 def _add(typed: Typed, otherwise: str) -> None:

@@ -12,7 +12,7 @@ from db import budgets, hours
 from db import sources as rows
 from db.tables import SourceHour
 from dialogue import accounts, inbox, requests, sources, uploads
-from dialogue.context import Actor, Context, Role
+from dialogue.context import SYSTEM, Actor, Context, Role
 from pages.parts import context
 from tests.conftest import Clock, RecordedTriggers
 from tests.listeners.test_feeds import RSS, FeedServer
@@ -32,7 +32,11 @@ def adding(open_page: Opened, platform: str = "feed") -> object:
 
 def test_nothing_yet_says_what_to_do(ctx: Context, open_page: Opened) -> None:
     app = open_page("sources")
-    assert "Connect the first source" in shown(app)
+    page = shown(app)
+    assert "Connect the first source" in page
+    for title in ("RSS or Atom feed", "Hacker News", "GitHub", "Stack Exchange", "App Store"):
+        assert title in page, "named because its capability says so"
+    assert "YouTube" not in page
 
 
 def test_compliance_says_what_is_overdue_and_what_to_do(ctx: Context, open_page: Opened, clock: Clock) -> None:
@@ -57,6 +61,73 @@ def test_a_source_is_asked_to_read_further_back(ctx: Context, open_page: Opened,
     assert asked == ("backfill", "waiting")
     assert "Waiting for the worker" in shown(app)
     assert "cancel_backfill" in {one.key for one in app.button}
+
+
+def test_how_far_back_it_can_be_read_is_said_before_it_is(ctx: Context, open_page: Opened) -> None:
+    credentials = {"bearer_token": "t"}
+    account_id = sources.save_account(ctx, SYSTEM, "x", "Us", None, credentials)
+    source_id = add_source(ctx, platform="x", query="kettle", mode="search", account_id=account_id)
+    app = open_page("sources")
+    app.button(key=f"back_{source_id}").click().run()
+    assert "X gives at most the last 7 days" in shown(app)
+    assert app.date_input(key="back_since").min == (ctx.clock() - timedelta(days=7)).date()
+
+
+def test_where_it_cannot_be_read_further_back_it_says_why(ctx: Context, open_page: Opened) -> None:
+    source_id = add_source(ctx, platform="feed", query="https://news.example/feed", mode="feed")
+    app = open_page("sources")
+    app.button(key=f"back_{source_id}").click().run()
+    assert "A feed holds its latest entries alone" in shown(app)
+    assert "back_go" not in {one.key for one in app.button}
+
+
+def test_a_query_is_edited_after_a_look(ctx: Context, open_page: Opened, triggers: RecordedTriggers) -> None:
+    source_id = sources.add(ctx, SYSTEM, "hackernews", "kettle -sale", "search", "", None, {"poll_seconds": 600})
+    app = open_page("sources")
+    app.button(key=f"edit_{source_id}").click().run()
+    key = f"edit{source_id}_query_hackernews_search"
+    assert app.text_input(key=key).value == "kettle -sale", "what is there now"
+    assert "What it has brought stays" in shown(app)
+    app.text_input(key=key).set_value('teapot "').run()
+    assert app.error, "what is wrong is said while it is typed"
+    app.text_input(key=key).set_value("teapot broken*").run()
+    assert "Hacker News is asked for" in shown(app)
+    app.button(key="look").click().run()
+    assert look_up(ctx, "SELECT kind FROM worker_requests") == [("preview",)]
+    app.toggle(key=f"edit_back_{source_id}").set_value(True).run()
+    app.button(key="edit_go").click().run()
+    ((query, label, options),) = look_up(ctx, "SELECT query, label, options FROM sources")
+    assert (query, label) == ("teapot broken*", "teapot broken*")
+    assert json.loads(options) == {"poll_seconds": 600, "syntax": "samtal"}
+    assert "back_go" in {one.key for one in app.button}, "reading further back is offered"
+    assert key not in {one.key for one in app.text_input}, "the form is closed"
+
+
+def test_how_it_was_written_stands_in_the_form(ctx: Context, open_page: Opened) -> None:
+    options = {"syntax": "platform", "only": "late OR lost"}
+    source_id = sources.add(ctx, SYSTEM, "hackernews", "kettle -sale", "search", "Kettles", None, options)
+    app = open_page("sources")
+    app.button(key=f"edit_{source_id}").click().run()
+    of = f"edit{source_id}_{{}}_hackernews_search"
+    assert app.toggle(key=of.format("raw")).value is True
+    assert app.text_input(key=of.format("only")).value == "late OR lost"
+    assert app.text_input(key=of.format("label")).value == "Kettles"
+    app.button(key="edit_cancel").click().run()
+    assert look_up(ctx, "SELECT query FROM sources") == [("kettle -sale",)]
+    assert "edit_go" not in {one.key for one in app.button}
+
+
+def test_only_administrators_edit(ctx: Context, open_page: Opened) -> None:
+    source_id = add_source(ctx, platform="hackernews", query="kettle", mode="search")
+    keys = {one.key for one in open_page("sources", role=Role.APPROVER).button}
+    assert f"edit_{source_id}" not in keys
+
+
+def test_sample_sources_tell_no_times(ctx: Context, open_page: Opened) -> None:
+    add_source(ctx, platform="hackernews", query="kettle", mode="search", sample=True, last_success_at=ctx.clock())
+    page = shown(open_page("sources"))
+    assert "nothing is asked" in page
+    assert "last read" not in page
 
 
 def test_compliance_is_for_administrators(ctx: Context, open_page: Opened) -> None:

@@ -216,6 +216,7 @@ class _Page:
         columns = (
             _mentions.c.id, _mentions.c.external_id, _mentions.c.title, _mentions.c.text, _mentions.c.text_hash,
             _mentions.c.edited_at, _mentions.c.ours, _mentions.c.conversation_id, _mentions.c.kind, _mentions.c.rating,
+            _mentions.c.url,
         )  # fmt: skip
         for some in chunks(list(self.posts)):
             query = select(*columns).where(_mentions.c.platform == self.platform, _mentions.c.external_id.in_(some))
@@ -356,7 +357,7 @@ class _Page:
                 {
                     "b_id": row.id, "title": post.title, "text": post.text,
                     "text_hash": text_hash(post.title, post.text), "edited_at": post.edited_at or self.now,
-                    "rating": post.rating, "url": post.url, "mentions": list(post.mentions),
+                    "rating": post.rating, "url": post.url or row.url, "mentions": list(post.mentions),
                     "tagged_at": self.now if row.ours else None,
                 }
                 for post, row in edited

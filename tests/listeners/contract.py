@@ -44,6 +44,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    ReadsAgain,
     Rejected,
     Sent,
     Streams,
@@ -164,6 +165,13 @@ class DeletesContract:
         check_deletions_are_seen(rig)
 
 
+class EditsContract:
+    """What a listener does of a platform where people change what they said."""
+
+    def test_an_edit_is_a_new_version_of_the_same_post(self, rig: Rig) -> None:
+        check_an_edit_is_a_new_version_of_the_same_post(rig)
+
+
 class LooksBackContract:
     """What a listener does that can begin at any day."""
 
@@ -184,6 +192,7 @@ def check_powers_are_tested(rig: Rig, tests: type) -> None:
         "a power without its contract"
     )
     assert isinstance(rig.listener, Deletes) == issubclass(tests, DeletesContract), "a power without its contract"
+    assert isinstance(rig.listener, ReadsAgain) <= issubclass(tests, EditsContract), "a power without its contract"
     assert isinstance(rig.listener, LooksBack) == issubclass(tests, LooksBackContract), "a power without its contract"
     beside = vars(sys.modules[tests.__module__]).values()
     streamed = any(isinstance(one, type) and StreamsContract in one.__bases__ for one in beside)
@@ -433,6 +442,22 @@ def check_deletions_are_seen(rig: Rig) -> None:
     assert dict(listener.still_there([])) == {}
 
 
+def check_an_edit_is_a_new_version_of_the_same_post(rig: Rig) -> None:
+    edited, kept = rig.server.posts(2)
+    posts, cursor = collect(rig.listener, rig.query, {})
+    before = {post.external_id: post for post in posts}
+    rig.server.edits(edited, "Now it only hums.")
+    later, _ = collect(rig.listener, rig.query, cursor)
+    now = {post.external_id: post for post in later} | _read_again(rig, [edited, kept])
+    assert now.keys() <= {edited, kept}, "an edit is no post of its own"
+    assert edited in now, "it neither comes with what is new nor is told when one asks"
+    assert "Now it only hums." in now[edited].text
+    if now[edited].edited_at is not None:  # else the store takes the moment at which it saw the edit
+        assert now[edited].edited_at >= (before[edited].edited_at or before[edited].posted_at)
+    for same in now.keys() - {edited}:
+        assert _said(now[same]) == _said(before[same]), "what was not edited must not look like an edit"
+
+
 def check_everything_since_a_day_is_read(rig: Rig) -> None:
     posted = rig.server.posts(ENOUGH)
     known = {post.external_id: post.posted_at for post in collect(rig.listener, rig.query, {})[0]}
@@ -480,6 +505,22 @@ def collect(listener: Listener, query: Query, cursor: Cursor) -> tuple[list[Post
 def _answering(rig: Rig) -> Answers:
     assert isinstance(rig.listener, Answers)
     return rig.listener
+
+
+def _read_again(rig: Rig, external_ids: Sequence[str]) -> dict[str, Post]:
+    """What posts say now, of a platform that can be asked."""
+    if not isinstance(rig.listener, ReadsAgain):
+        return {}
+    told = rig.listener.as_they_are(external_ids)
+    assert {name: one is not False for name, one in told.items()} == dict(rig.listener.still_there(external_ids))
+    posts = {name: one for name, one in told.items() if isinstance(one, Post)}
+    assert {one.external_id for one in posts.values()} == set(posts) == set(external_ids)
+    return posts
+
+
+def _said(post: Post) -> tuple[str | None, str, float | None]:
+    """What an edit changes."""
+    return post.title, post.text, post.rating
 
 
 def _looking_back(rig: Rig) -> LooksBack:
@@ -559,6 +600,6 @@ CHECKS: dict[str, Callable[..., None]] = {
 """Every check by name; test_contract.py breaks a listener for each."""
 
 __all__ = [
-    "CHECKS", "AnswersAnewContract", "AnswersContract", "DeletesContract", "ListenerContract", "ListeningError",
-    "LooksBackContract", "NetworkContract", "Rig", "collect", "mutations",
+    "CHECKS", "AnswersAnewContract", "AnswersContract", "DeletesContract", "EditsContract", "ListenerContract",
+    "ListeningError", "LooksBackContract", "NetworkContract", "Rig", "collect", "mutations",
 ]  # fmt: skip

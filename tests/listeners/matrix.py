@@ -15,6 +15,7 @@ from tests.listeners.contract import (
     AnswersAnewContract,
     AnswersContract,
     DeletesContract,
+    EditsContract,
     ListenerContract,
     LooksBackContract,
     NetworkContract,
@@ -30,6 +31,7 @@ CONTRACTS = (
     AnswersContract,
     AnswersAnewContract,
     DeletesContract,
+    EditsContract,
     LooksBackContract,
     StreamsContract,
 )

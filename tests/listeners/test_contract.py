@@ -38,6 +38,7 @@ from tests.listeners.contract import (
     AnswersAnewContract,
     AnswersContract,
     DeletesContract,
+    EditsContract,
     LooksBackContract,
     NetworkContract,
     Rig,
@@ -72,6 +73,11 @@ class WallServer(FakeServer):
         new = [{"id": f"n{i}", "text": f"Note {i}", "at": self.started + i} for i in range(first, first + how_many)]
         self.notes += new
         return [str(note["id"]) for note in new]
+
+    def edits(self, external_id: str, text: str) -> None:
+        """It stays where it is on the wall."""
+        note = next(note for note in self.notes if note["id"] == external_id)
+        note |= {"text": text, "edited": note["at"] + 60}
 
     def deletes(self, external_id: str) -> None:
         self.notes = [note for note in self.notes if note["id"] != external_id]
@@ -132,7 +138,8 @@ class Wall:
     def post(self, note: Any) -> Post | Rejected:
         try:
             at = datetime.fromtimestamp(note["at"], UTC)
-            return Post(platform="wall", external_id=note["id"], text=note["text"], posted_at=at)
+            edited = datetime.fromtimestamp(note["edited"], UTC) if "edited" in note else None
+            return Post(platform="wall", external_id=note["id"], text=note["text"], posted_at=at, edited_at=edited)
         except (ValueError, TypeError, KeyError, OverflowError, OSError) as error:
             return Rejected("note", str(error))
 
@@ -149,8 +156,11 @@ class Wall:
         return Sent(_answer_id(key), None, datetime.now(UTC)) if stands else Absent()
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        there = {post.external_id for page in self.fetch(Query(""), {}) for post in page.posts}
-        return {external_id: external_id in there for external_id in external_ids}
+        return {name: told is not False for name, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        there = {post.external_id: post for page in self.fetch(Query(""), {}) for post in page.posts}
+        return {external_id: there.get(external_id, False) for external_id in external_ids}
 
 
 class WallOfOne(Wall):
@@ -176,14 +186,16 @@ def _rig(server: WallServer, listener: type[Wall]) -> Rig:
     return Rig(listener(server.url), server, Query(""), raw=[RAW], idempotent=True)
 
 
-class TestSoundListener(NetworkContract, AnswersContract, DeletesContract, LooksBackContract):
+class TestSoundListener(NetworkContract, AnswersContract, DeletesContract, EditsContract, LooksBackContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with WallServer() as server:
             yield _rig(server, Wall)
 
 
-class TestSoundListenerOfOne(NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract, LooksBackContract):
+class TestSoundListenerOfOne(
+    NetworkContract, AnswersContract, AnswersAnewContract, DeletesContract, EditsContract, LooksBackContract
+):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with WallServer() as server:
@@ -337,6 +349,13 @@ class SeesNoDeletion(Wall):
         return dict.fromkeys(external_ids, True)
 
 
+class TakesAnEditForAPost(Wall):
+    """Knows a note by what it says, too."""
+
+    def post(self, note: Any) -> Post | Rejected:
+        return super().post({**note, "id": f"{note['id']}.{note['edited']}"} if "edited" in note else note)
+
+
 class BeginsToday(Wall):
     def since(self, query: Query, moment: datetime) -> Cursor:
         return since(datetime.now(UTC))
@@ -379,6 +398,7 @@ BROKEN: dict[str, type[Wall]] = {
     "check_refused_answer_stands_nowhere": SendsRegardless,
     "check_answering_anew_replaces_only_ours": ReplacesWhateverStands,
     "check_deletions_are_seen": SeesNoDeletion,
+    "check_an_edit_is_a_new_version_of_the_same_post": TakesAnEditForAPost,
     "check_everything_since_a_day_is_read": BeginsToday,
     "check_a_reading_since_a_day_may_stop_after_any_page": BeginsAgainFromItsOwnTop,
 }

@@ -30,6 +30,7 @@ from listeners.reddit import RedditListener, parse
 from tests.listeners.contract import (
     AnswersContract,
     DeletesContract,
+    EditsContract,
     LooksBackContract,
     NetworkContract,
     Rig,
@@ -66,7 +67,7 @@ def thread_page() -> bytes:
     return json.dumps([listing([post(1, 1_790_000_000)]), listing([first])]).encode()
 
 
-class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with RedditServer() as server:

@@ -32,6 +32,7 @@ from listeners.x import XListener, parse, weighted_length
 from tests.listeners.contract import (
     AnswersContract,
     DeletesContract,
+    EditsContract,
     LooksBackContract,
     NetworkContract,
     Rig,
@@ -68,21 +69,27 @@ def opened(url: str, account: dict[str, str] = ACCOUNT) -> XListener:
     return listener
 
 
-class TestContractOfSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestContractOfSearch(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract
+):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
             yield Rig(opened(server.url), server, SEARCH, raw=[fixture("search.json"), fixture("mentions.json")])
 
 
-class TestContractOfMentions(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestContractOfMentions(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract
+):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:
             yield Rig(opened(server.url), server, MENTIONS, raw=[fixture("mentions.json"), fixture("lookup.json")])
 
 
-class TestContractOfQuotes(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestContractOfQuotes(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract
+):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with XServer() as server:

@@ -28,6 +28,7 @@ class Platform:
     length: Callable[[str], int]
     find_lag: timedelta
     cross_person_matching: bool
+    answers_spend: str = ""
     attribution: str = ""
     opening: Callable[[Post], str] = lambda post: ""
     seen_by: Callable[[Post], str] = lambda post: "in public"
@@ -50,6 +51,7 @@ def of(name: str) -> Platform:
         length=allows.length,
         find_lag=allows.find_lag,
         cross_person_matching=allows.cross_person_matching,
+        answers_spend=allows.answers_spend,
         attribution=allows.attribution,
         opening=allows.opening,
         seen_by=allows.seen_by,

@@ -24,7 +24,8 @@ from db import replies as rows
 from db import workspace as workspace_rows
 from db.conversations import ConversationRow, MentionRow
 from db.engine import Transaction
-from dialogue import answering, audit, platforms, points
+from dialogue import answering, audit, budgets, platforms, points
+from dialogue.budgets import Allowance
 from dialogue.context import SYSTEM, Actor, Context, DialogueError, Missing, Role, Stale, require
 from dialogue.text import as_id
 from listeners.base import (
@@ -290,6 +291,8 @@ class _Job:
     """The kinds of the attempts before this one."""
     ours: tuple[str, ...]
     """The texts of our other answers to the same mention."""
+    allowance: Allowance | None
+    """The account's budget, from which one request was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +303,8 @@ class _Outcome:
     detail: str = ""
     values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     sent: Sent | None = None
+    wait: float | None = None
+    """Seconds for which the platform wants no further answer."""
 
 
 def sweep(ctx: Context, limit: int = 100) -> list[int]:
@@ -351,11 +356,37 @@ def _claim_to_send(ctx: Context, reply: rows.ReplyRow) -> _Job | None:
             rows.change(tx, reply.id, now, of=("queued",), lease_until=None, send_after=None, **refusal)
             workspace_rows.bump(tx)
             return None
-        job = _job(tx, claimed, conversation, rows.begin_attempt(tx, reply.id, "send", now))
+        allowance = _allowance(claimed, conversation, platforms.of(conversation.platform).answers_spend)
+        if _must_wait(tx, claimed, conversation, allowance, now):
+            return None
+        job = _job(tx, claimed, conversation, rows.begin_attempt(tx, reply.id, "send", now), allowance)
         rows.change(tx, reply.id, now, of=("queued",), state="sending", sending_at=now, tries=claimed.tries + 1)
         points.reached("deliver.claimed")
         workspace_rows.bump(tx)
     return job
+
+
+def _allowance(reply: rows.ReplyRow, conversation: ConversationRow, kind: str) -> Allowance | None:
+    """The budget that a request for this reply spends, the reserve too; None for one that goes to no platform."""
+    if reply.sample or reply.account_id is None:
+        return None
+    return Allowance(conversation.platform, budgets.owner_of_account(reply.account_id), kind, spares=False)
+
+
+def _must_wait(
+    tx: Transaction, reply: rows.ReplyRow, conversation: ConversationRow, allowance: Allowance | None, now: datetime
+) -> bool:
+    """Takes a request from the budget; where none is left at all, the reply goes back until there is one again."""
+    until = None if allowance is None else allowance.take(tx, now)
+    if until is None:
+        return False
+    values: dict[str, Any] = {"lease_until": None, "send_after": until}
+    if reply.state == "queued":
+        title = platforms.of(conversation.platform).title
+        values["reason"] = f"{title} takes no more from this account until {until:%H:%M} UTC."
+    rows.change(tx, reply.id, now, of=(reply.state,), held=reply.fence, **values)
+    workspace_rows.bump(tx)
+    return True
 
 
 def _refusal(reply: rows.ReplyRow, conversation: ConversationRow) -> dict[str, Any] | None:
@@ -367,7 +398,13 @@ def _refusal(reply: rows.ReplyRow, conversation: ConversationRow) -> dict[str, A
     return None
 
 
-def _job(tx: Transaction, reply: rows.ReplyRow, conversation: ConversationRow, attempt_id: int) -> _Job:
+def _job(
+    tx: Transaction,
+    reply: rows.ReplyRow,
+    conversation: ConversationRow,
+    attempt_id: int,
+    allowance: Allowance | None,
+) -> _Job:
     return _Job(
         reply=reply,
         conversation=conversation,
@@ -380,6 +417,7 @@ def _job(tx: Transaction, reply: rows.ReplyRow, conversation: ConversationRow, a
             for one in rows.of_conversation(tx, reply.conversation_id)
             if one.mention_id == reply.mention_id and one.id != reply.id and one.state in ANSWERED
         ),
+        allowance=allowance,
     )
 
 
@@ -443,7 +481,10 @@ def _look(ctx: Context, reply: rows.ReplyRow) -> None:
         claimed = rows.claim(tx, reply.id, "unknown", now, now + LEASE)
         if claimed is None or conversation is None:
             return
-        job = _job(tx, claimed, conversation, rows.begin_attempt(tx, reply.id, "find", now))
+        allowance = _allowance(claimed, conversation, "")
+        if _must_wait(tx, claimed, conversation, allowance, now):
+            return
+        job = _job(tx, claimed, conversation, rows.begin_attempt(tx, reply.id, "find", now), allowance)
         since = (rows.first_send(tx, reply.id) or claimed.sending_at or now) - CLOCK_SKEW
     outcome = _found_out(ctx, job, since)
     points.reached("deliver.found_not_recorded")
@@ -482,6 +523,7 @@ def _record(ctx: Context, job: _Job, outcome: _Outcome) -> None:
     with ctx.database.transaction() as tx:
         conversation = conversations.lock(tx, job.conversation.id)
         rows.end_attempt(tx, job.attempt_id, now, outcome.word, outcome.detail)
+        _spent(tx, job, outcome, now)
         states: Collection[str] = ("sending", "unknown")
         held: int | None = job.reply.fence
         if outcome.sent is not None:
@@ -496,6 +538,16 @@ def _record(ctx: Context, job: _Job, outcome: _Outcome) -> None:
         workspace_rows.bump(tx)
         reply = _found(tx, job.reply.id)
     _wake(ctx, reply)
+
+
+def _spent(tx: Transaction, job: _Job, outcome: _Outcome, now: datetime) -> None:
+    """What the attempt did to the account's budget, as the platform told it."""
+    if job.allowance is None:
+        return
+    if outcome.wait is not None:
+        job.allowance.refused(tx, now, outcome.wait, outcome.detail)
+    else:
+        job.allowance.answered(tx, now, outcome.sent.budget if outcome.sent else None)
 
 
 def _give_up(tx: Transaction, ctx: Context, reply: rows.ReplyRow) -> None:
@@ -539,7 +591,8 @@ def _again(ctx: Context, job: _Job, error: Transient) -> _Outcome:
     if tries >= MAX_TRIES:
         return _failed(f"{error} It was tried {tries} times.", "Try again later, or hand it off.")
     after = ctx.clock() + _back_off(tries, error.retry_after)
-    return _Outcome("transient", str(error), {"state": "queued", "send_after": after, "reason": str(error)})
+    values = {"state": "queued", "send_after": after, "reason": str(error)}
+    return _Outcome("transient", str(error), values, wait=error.retry_after)
 
 
 def _unknown(ctx: Context, job: _Job, reason: str) -> _Outcome:
@@ -552,7 +605,7 @@ def _look_again(ctx: Context, job: _Job, error: Transient) -> _Outcome:
     if looks >= MAX_LOOKS:
         return _ask(job, str(error))
     after = ctx.clock() + _back_off(looks, error.retry_after)
-    return _Outcome("transient", str(error), {"state": "unknown", "send_after": after})
+    return _Outcome("transient", str(error), {"state": "unknown", "send_after": after}, wait=error.retry_after)
 
 
 def _proven_absent(ctx: Context, job: _Job) -> _Outcome:
@@ -746,7 +799,9 @@ def view(reply: rows.ReplyRow) -> ReplyView:
 def _words(reply: rows.ReplyRow) -> str:
     """How the reply stands, in a sentence."""
     if reply.state == "queued":
-        return f"{reply.reason} It will be tried again." if reply.tries else "It leaves in a moment; it can be undone."
+        if reply.reason:
+            return f"{reply.reason} It will be tried again." if reply.tries else f"{reply.reason} It leaves by itself."
+        return "It leaves in a moment; it can be undone."
     if reply.state == "unknown":
         looking = "We look whether it arrived." if reply.send_after else "It may have been sent or not."
         return f"{reply.reason} {looking}".strip()

@@ -339,6 +339,8 @@ class Capability:
     poll_every: timedelta = timedelta(minutes=5)
     recheck_every: timedelta | None = None
     """How often to ask whether posts are still there; None where the platform cannot be asked."""
+    answers_spend: str = "answers"
+    """The `Budget.kind` that answers are counted in, beside the "" of all requests."""
     find_lag: timedelta = timedelta(minutes=2)
     """How long after sending a post may still be missing from what `Answers.find` reads."""
     retain: timedelta | None = None
@@ -385,6 +387,8 @@ class Sent:
     external_id: str
     url: str | None
     sent_at: datetime
+    budget: Budget = field(default=Budget(), compare=False)
+    """What the platform's headers said is left, of whatever the answer was counted in."""
 
 
 @dataclass(frozen=True, slots=True)

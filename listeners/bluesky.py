@@ -948,7 +948,8 @@ class Bluesky:
             raise meaning from error
         if as_dict(response.content).get("uri") != f"at://{did}/{POST}/{rkey}":
             return self._after(OutcomeUnknown("Bluesky took the answer and did not say where it stands."), post, key)
-        return _sent(did, handle, rkey, record)
+        budget = replace(_budget(response), kind=CAPABILITY.answers_spend)  # writing has limits of its own
+        return replace(_sent(did, handle, rkey, record), budget=budget)
 
     def _after(self, meaning: ListeningError, post: Post, key: str) -> Sent:
         """The answer if it stands. Raises `meaning` where it does not, OutcomeUnknown where that cannot be told."""

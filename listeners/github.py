@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
@@ -742,16 +742,17 @@ class GitHub:
         if not is_count(made.get("id")):
             raise OutcomeUnknown("GitHub took the answer and did not say where it stands.")
         issue = f"{self._host}/{place.repository}#{place.number}"
-        return _sent(f"{issue}/{made['id']}", made.get("html_url"), made.get("created_at"))
+        sent = _sent(f"{issue}/{made['id']}", made.get("html_url"), made.get("created_at"))
+        return replace(sent, budget=_budget(answer))
 
     def _discuss(self, post: Post, text: str) -> Sent:
         discussion, reply_to = self._where_to_reply(post)
         variables = {"discussion": discussion, "body": text, "replyTo": reply_to}
-        data, _budget_left = self._graphql(_ADD_COMMENT, variables, sending=True)
+        data, budget = self._graphql(_ADD_COMMENT, variables, sending=True)
         made = as_dict(as_dict(data.get("addDiscussionComment")).get("comment"))
         if not isinstance(made.get("id"), str):
             raise OutcomeUnknown("GitHub took the answer and did not say where it stands.")
-        return _sent(f"{self._host}/{made['id']}", made.get("url"), made.get("createdAt"))
+        return replace(_sent(f"{self._host}/{made['id']}", made.get("url"), made.get("createdAt")), budget=budget)
 
     def _where_to_reply(self, post: Post) -> tuple[str, str | None]:
         """The discussion, and the comment to reply under: replies have no replies, so theirs go beside them."""

@@ -758,7 +758,8 @@ class Mastodon:
         body = {"status": text, "in_reply_to_id": number, "visibility": visibility}
         digest = hashlib.sha256(b"samtal answer\0" + key.encode("utf-8", "surrogatepass")).hexdigest()
         answer = self._send("POST", "/v1/statuses", json=body, headers={"Idempotency-Key": digest})
-        return self._standing(answer.json(sending=True), number)
+        budget = _budget(answer.headers, CAPABILITY.answers_spend)  # 300 posts in 3 hours, apart from all else
+        return replace(self._standing(answer.json(sending=True), number), budget=budget)
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Looks through our own posts since then, by the words as they were sent. Raises Transient, Terminal."""

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -382,7 +383,6 @@ def _engagement(data: _Json) -> dict[str, int]:
 
 _SUBREDDIT = re.compile(r"(?:/?r/)?([A-Za-z0-9_]{2,21}(?:\+[A-Za-z0-9_]{2,21}){0,20})/?")
 _SEARCH_IN = re.compile(r"/?r/([A-Za-z0-9_]{2,21}(?:\+[A-Za-z0-9_]{2,21}){0,20})\s+(\S.*)", re.DOTALL)
-_USER_NAME = re.compile(r"[A-Za-z0-9_-]{3,20}")
 
 
 class RedditListener:
@@ -519,7 +519,7 @@ class RedditListener:
         if not _FULLNAME.fullmatch(post.external_id):
             raise Terminal("This is no post or comment of Reddit's.", "Answer it where it was made.")
         document = self._ask("POST", "api/comment", data={"thing_id": post.external_id, "text": clean(text)})
-        return _sent(document)
+        return replace(_sent(document), budget=self._requestor.budget)
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Reads our own comments, then the thread: absent is what both agree on. Raises Transient, Terminal."""

@@ -521,10 +521,11 @@ class StackExchange:
             raise Terminal(verdict.reason, "Open the post and answer there.")
         target = _target(post, place)
         form = {"site": self._site, "body": _checked(text, target)}
-        made = as_dict(next(iter(as_list(self._send(target.method, f"{target.path}/add", form).get("items"))), None))
+        data, budget = self._send(target.method, f"{target.path}/add", form)
+        made = as_dict(next(iter(as_list(data.get("items"))), None))
         if not _is_number(made.get(target.id_field)):
             raise OutcomeUnknown("Stack Exchange took the answer and did not say where it stands.")
-        return self._sent(post, target, made)
+        return replace(self._sent(post, target, made), budget=budget)
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Looks for our own answer or comment with these words below the post. Raises Transient, Terminal."""
@@ -621,11 +622,11 @@ class StackExchange:
         answer = self._client.get(self._api + path, params=asked, headers=headers, fine=_REFUSALS)
         return self._understood(answer, method, sending=False)
 
-    def _send(self, method: str, path: str, form: Mapping[str, str]) -> dict[str, Any]:
+    def _send(self, method: str, path: str, form: Mapping[str, str]) -> tuple[dict[str, Any], Budget]:
         """Raises Transient or Terminal where it is certain that nothing was posted, else OutcomeUnknown."""
         self._wait_for(f"{method}/add")
         answer = self._client.send("POST", self._api + path, form=form, headers=self._as_us(), fine=_REFUSALS)
-        return self._understood(answer, f"{method}/add", sending=True)[0]
+        return self._understood(answer, f"{method}/add", sending=True)
 
     def _as_us(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"}

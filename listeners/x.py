@@ -726,7 +726,7 @@ class XListener:
         if name is None:
             raise OutcomeUnknown("X took the answer, but did not show the post; it may have been posted.")
         sent_at = _time_of(int(name)) if int(name) >= _FIRST_TIMED_ID else datetime.now(UTC)
-        return Sent(name, f"{SITE}/i/status/{name}", sent_at)
+        return Sent(name, f"{SITE}/i/status/{name}", sent_at, replace(self._budget, kind=CAPABILITY.answers_spend))
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         """Reads our own timeline since then, replies among it. Raises Transient, Terminal."""

@@ -166,6 +166,7 @@ CAPABILITY = Capability(
     cross_person_matching=False,
     poll_every=timedelta(minutes=10),
     recheck_every=timedelta(hours=12),
+    answers_spend="units",
     find_lag=timedelta(minutes=5),
     retain=timedelta(days=30),
     duties="What is deleted on YouTube is deleted here too; nothing is kept for 30 days without being refreshed.",
@@ -680,7 +681,7 @@ class YouTube:
             answer = self._posted(body)
         if answer.status >= 400:
             raise _meaning(answer, sending=True)
-        return self._sent(answer.json(sending=True), post)
+        return replace(self._sent(answer.json(sending=True), post), budget=self._budget())
 
     def _posted(self, body: dict[str, Any]) -> http.Answer:
         url, headers = f"{self._api}/comments?part=snippet", self._signed_in()

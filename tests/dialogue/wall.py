@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +21,7 @@ from listeners.base import (
     Absent,
     Answering,
     Author,
+    Budget,
     CannotTell,
     Capability,
     CredentialField,
@@ -92,7 +93,9 @@ class WallListener:
             raise Transient("The Wall is down.", float(answer.headers["retry-after"]))
         if answer.status_code != 201:
             raise Terminal("The Wall does not allow this answer.", "Look into the account.")
-        return _sent(answer.json())
+        left, quota = (answer.headers.get(f"x-{name}") for name in ("left", "quota"))
+        budget = Budget(int(left), int(quota), answer_resets_at(answer)) if left and quota else Budget()
+        return replace(_sent(answer.json()), budget=budget)
 
     def find(self, post: Post, text: str, key: str, since: datetime) -> Sent | Absent | CannotTell:
         try:
@@ -107,6 +110,10 @@ class WallListener:
             if one["text"] == text and datetime.fromisoformat(one["at"]) >= since:
                 return _sent(one)
         return Absent()
+
+
+def answer_resets_at(answer: httpx.Response) -> datetime:
+    return datetime.fromisoformat(answer.headers["x-resets"])
 
 
 def _sent(one: dict[str, Any]) -> Sent:
@@ -130,6 +137,8 @@ class Wall:
         self.asked: list[str] = []
         self.behaviour = "accepts"
         self.account_works = True
+        self.quota: int | None = None
+        """Answers that it takes in a quarter of an hour, where it counts them."""
         self.shows_answers = True
         self.now = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
         self._lock = threading.Lock()
@@ -217,6 +226,10 @@ def _handler(wall: Wall) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Retry-After", "90")
+            if wall.quota is not None:
+                self.send_header("X-Quota", str(wall.quota))
+                self.send_header("X-Left", str(max(0, wall.quota - len(wall.answers))))
+                self.send_header("X-Resets", (wall.now + timedelta(minutes=15)).isoformat())
             self.end_headers()
             self.wfile.write(data)
 

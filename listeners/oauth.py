@@ -179,7 +179,7 @@ def _refused(title: str, status: int, body: Mapping[str, Any]) -> ListeningError
             f"{title} does not know our application by this client id and secret.",
             "Connect it again with both as they stand at the platform.",
         )
-    if name in _IN_PASSING:
+    if name in _IN_PASSING or "error" not in body:  # what has no name is no word of OAuth's
         return Transient(f"{title} could not say whether it gives us leave.", 60.0)
     what = f" ({clean(name)[:60]})" if isinstance(name, str) else ""
     return Terminal(

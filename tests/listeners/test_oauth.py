@@ -180,6 +180,7 @@ ODD: list[tuple[Reply, type[ListeningError], str]] = [
     (Reply({"access_token": "x" * 5_001}), Transient, "no access token"),
     (Reply({"error": "slow down"}, 429, {"Retry-After": "7"}), Transient, "too many requests"),
     (Reply({"error": "temporarily_unavailable"}, 400), Transient, "could not say"),
+    (Reply({"message": "Not allowed"}, 403), Transient, "could not say"),
     (Reply({"error": {"type": 7}}, 400), Terminal, "refused to give us leave"),
     (Reply({"error": "odd_one", "error_description": "The\nredirect\x00 URI."}), Terminal, "odd_one"),
     (Reply({"access_token": "a", "expires_in": 7_200}), Terminal, "no refresh token"),

@@ -1,9 +1,10 @@
 """Kills a real worker again and again, at every point where something could be lost or doubled, and counts.
 
 `python -m benchmarks.chaos` starts workers on an embedded database against a platform on loopback that counts what it
-served and what it got, and kills each with SIGKILL at a named point of collect, understand or deliver. After each kill
-the leases of the dead worker are made to run out at once, as time would. At the end a worker that is not killed has to
-bring everything to rest. Prints {"kills", "lost", "doubled"} as one JSON line and ends with 1 unless all is well.
+served and what it got, and kills each with SIGKILL at a named point of collect, understand, deliver or backfill. After
+each kill the leases of the dead worker are made to run out at once, as time would. At the end a worker that is not
+killed has to bring everything to rest. Prints {"kills", "lost", "doubled"} as one JSON line and ends with 1 unless all
+is well.
 
 Workers are forked from a process that has imported everything, so that a start costs no second; only the model is a
 stand-in.
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -35,10 +37,12 @@ POINTS = (
     "collect.claimed", "deliver.attempt_written", "understand.claimed", "collect.before_commit",
     "deliver.sent_not_recorded", "understand.read", "collect.after_page", "deliver.claimed",
     "understand.before_commit", "collect.after_page:2", "deliver.recorded", "understand.stored",
-    "collect.before_commit:2", "deliver.found_not_recorded", "collect.ended",
+    "collect.before_commit:2", "deliver.found_not_recorded", "collect.ended", "backfill.after_page",
+    "backfill.before_commit:2",
 )  # fmt: skip
 POSTS_A_ROUND = 7
 REPLIES_A_ROUND = 2
+READING_BACK = "SELECT count(*) FROM worker_requests WHERE kind = 'backfill' AND state IN ('waiting', 'running')"
 PATIENCE = 30.0
 """Seconds that a worker may take to reach its point, or to bring everything to rest."""
 
@@ -102,6 +106,8 @@ class Scene:
     def round(self, point: str) -> None:
         """People speak, we answer some of them, a worker starts and is killed at `point`."""
         self.standing.people_speak(POSTS_A_ROUND)
+        if point.startswith("backfill"):
+            self._read_back()
         if point.startswith("deliver"):
             if self.replies == 0 or not self._answer(REPLIES_A_ROUND):
                 self.come_to_rest()
@@ -109,6 +115,16 @@ class Scene:
             if point == "deliver.found_not_recorded":
                 self._die_at("deliver.attempt_written")
         self._die_at(point)
+
+    def _read_back(self) -> None:
+        """People had spoken before, and somebody asks for that; a reading that is under way comes upon it, too."""
+        from dialogue import backfill
+        from dialogue.context import SYSTEM
+
+        self.standing.people_had_spoken(POSTS_A_ROUND)
+        if not self._number(READING_BACK):
+            now = self.ctx.clock()
+            backfill.request(self.ctx, SYSTEM, self.source_id, now - timedelta(days=30))
 
     def _die_at(self, point: str) -> None:
         self._make_due()
@@ -189,11 +205,13 @@ class Scene:
             return int(tx.connection.execute(text(query)).scalar_one())
 
     def _waiting(self) -> bool:
-        missing = len(self.standing.posts) - self._number("SELECT count(*) FROM mentions")
+        said = len(self.standing.posts) + len(self.standing.archive)
+        missing = said - self._number("SELECT count(*) FROM mentions")
         if missing:
             self._make_due()
         untagged = self._number("SELECT count(*) FROM mentions WHERE tagged_at IS NULL")
-        return bool(missing or untagged or self._number("SELECT count(*) FROM replies WHERE state <> 'sent'"))
+        unsent = self._number("SELECT count(*) FROM replies WHERE state <> 'sent'")
+        return bool(missing or untagged or unsent or self._number(READING_BACK))
 
     def count(self) -> dict[str, Any]:
         """What was lost and what was doubled, over everything."""
@@ -210,6 +228,7 @@ class Scene:
             "mentions": len(self.standing.theirs() - set(theirs)),
             "tags": self._number("SELECT count(*) FROM mentions WHERE tagged_at IS NULL"),
             "replies": sum(1 for sent in self.sent if arrived[sent] == 0),
+            "readings": self._number(READING_BACK),
             "outcomes": self._number("SELECT count(*) FROM replies WHERE state <> 'sent'"),
             "counted": sum((true - kept).values()),
         }

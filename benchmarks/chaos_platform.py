@@ -32,6 +32,7 @@ from listeners.base import (
     Page,
     Post,
     Query,
+    Reach,
     Rejected,
     Sent,
     Transient,
@@ -47,7 +48,7 @@ CAPABILITY = Capability(
     answering=Answering.API,
     answering_rule="Anybody may be answered.",
     checked_on=date(2026, 11, 1),
-    modes=(Mode("all", "Everything", ""),),
+    modes=(Mode("all", "Everything", "", reach=Reach("Everything.", oldest_first=True)),),
     credentials=(CredentialField("token", "Token"),),
     find_lag=timedelta(0),
 )
@@ -69,6 +70,8 @@ class Standing:
     """What stands on the platform."""
 
     posts: list[dict[str, Any]] = field(default_factory=list)
+    archive: list[dict[str, Any]] = field(default_factory=list)
+    """What had been said before anybody listened: only who reads back comes upon it."""
     answers: list[dict[str, Any]] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,6 +80,14 @@ class Standing:
         with self.guard:
             for _ in range(count):
                 self._add(f"person{len(self.posts) % 20}", f"Does number {len(self.posts)} squeak?", None)
+
+    def people_had_spoken(self, count: int) -> None:
+        """Adds to the archive."""
+        with self.guard:
+            for number in range(len(self.archive), len(self.archive) + count):
+                at = (datetime.now(UTC) - timedelta(days=20) + timedelta(minutes=number)).isoformat()
+                person, words = f"person{number % 20}", f"Did number {number} squeak?"
+                self.archive.append({"id": f"a{number}", "author": person, "text": words, "parent": None, "at": at})
 
     def answered(self, parent: str, text: str) -> str:
         """Takes an answer; it stands among the posts, too. Returns its id."""
@@ -93,7 +104,7 @@ class Standing:
 
     def theirs(self) -> set[str]:
         """The ids of what people said."""
-        return {post["id"] for post in self.posts if post["author"] != US}
+        return {post["id"] for post in (*self.posts, *self.archive) if post["author"] != US}
 
 
 def serve(standing: Standing) -> tuple[ThreadingHTTPServer, str]:
@@ -103,9 +114,10 @@ def serve(standing: Standing) -> tuple[ThreadingHTTPServer, str]:
         def do_GET(self) -> None:
             asked = parse_qs(urlsplit(self.path).query)
             with standing.guard:
-                if self.path.startswith("/posts"):
+                if self.path.startswith(("/posts", "/archive")):
+                    listed = standing.posts if self.path.startswith("/posts") else standing.archive
                     after = int(asked["after"][0])
-                    self._say({"posts": standing.posts[after : after + PAGE], "total": len(standing.posts)})
+                    self._say({"posts": listed[after : after + PAGE], "total": len(listed)})
                 else:
                     found = [one for one in standing.answers if one["parent"] == asked["parent"][0]]
                     self._say([one for one in found if one["text"] == asked["text"][0]])
@@ -133,7 +145,7 @@ def serve(standing: Standing) -> tuple[ThreadingHTTPServer, str]:
 
 
 class Listener:
-    """Reads oldest first; its cursor is how many posts it has read."""
+    """Reads oldest first; its cursor is how many posts it has read, and of what."""
 
     capability = CAPABILITY
 
@@ -145,14 +157,17 @@ class Listener:
         return Health(True, "It answers.", Author(id=US, handle=US))
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
-        after = int(cursor.get("after", 0))
+        after, of = int(cursor.get("after", 0)), str(cursor.get("of", "posts"))
         while True:
-            answer = self._get(f"/posts?after={after}")
+            answer = self._get(f"/{of}?after={after}")
             posts = [_post(one) for one in answer["posts"]]
             after += len(posts)
-            yield Page(posts, {"after": after})
+            yield Page(posts, {"after": after, "of": of})
             if after >= answer["total"]:
                 return
+
+    def since(self, query: Query, moment: datetime) -> Cursor:
+        return {"of": "archive"}
 
     def parse(self, answer: bytes) -> list[Post | Rejected]:
         return [_post(one) for one in json.loads(answer)["posts"]]

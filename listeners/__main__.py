@@ -85,6 +85,7 @@ def _arguments() -> argparse.ArgumentParser:
     how.add_argument("--json", action="store_true", help="one JSON object per platform")
     how.add_argument("--markdown", action="store_true", help="the table of docs/listeners.md")
     how.add_argument("--queries", action="store_true", help="the table of docs/queries.md")
+    how.add_argument("--reach", action="store_true", help="the table of docs/sources.md: how far back each can be read")
     listing.set_defaults(run=_list)
 
     fetch = commands.add_parser("fetch", help="posts from a platform")
@@ -129,6 +130,8 @@ def _list(given: argparse.Namespace) -> None:
             print(f"| {' | '.join(cells)} |")
     elif given.queries:
         _print_queries(capabilities)
+    elif given.reach:
+        _print_reach(capabilities)
     else:
         _print_table([("PLATFORM", "TITLE", "MODES", "NEEDS KEY", "ANSWERING"), *map(_row, capabilities.values())])
     for name, reason in registry.broken().items():
@@ -159,6 +162,7 @@ _MARKDOWN_HEADER = [
     "needs a key",
     "answers",
     "deletions asked about",
+    "read further back",
     "export",
     "AI training",
 ]
@@ -173,6 +177,7 @@ def _markdown_row(allows: Capability) -> list[str]:
         "yes" if allows.key_needed else "no",
         f"through its API{length}" if allows.answering is Answering.API else "by hand-off: text to copy, link to open",
         recheck,
+        "yes" if allows.looks_back else "no",
         "yes" if allows.exportable else "limited",
         "yes" if allows.trainable else "no",
     ]
@@ -189,6 +194,17 @@ def _print_queries(capabilities: Mapping[str, Capability]) -> None:
         asked = [False] * len(translation.OPERATORS) if mode.streams else translation.operators(syntax)
         told = ["platform" if one else "here" for one in asked]
         print(f"| {' | '.join([f'**{allows.title}** `{mode.name}`', *told])} |")
+
+
+def _print_reach(capabilities: Mapping[str, Capability]) -> None:
+    """For each way to listen that is asked for news: how far back it can be read. A stream has no past of its own."""
+    print("| way to listen | read further back | how far |")
+    print("| --- | --- | --- |")
+    for allows in capabilities.values():
+        for mode in allows.modes:
+            if mode.reach is not None:
+                can = "yes" if mode.reach.possible else "no"
+                print(f"| **{allows.title}** `{mode.name}` | {can} | {mode.reach.words} |")
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:

@@ -32,6 +32,14 @@ def test_the_table_of_queries_is_that_of_the_syntaxes(capsys: pytest.CaptureFixt
     assert table == printed, "print it anew: python -m listeners list --queries"
 
 
+def test_the_table_of_reaches_is_that_of_the_modes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["list", "--reach"]) == 0
+    printed = capsys.readouterr().out
+    page = (ROOT / "docs" / "sources.md").read_text()
+    (table,) = re.findall(r"<!-- reach -->\n(.*?)<!-- /reach -->", page, re.DOTALL)
+    assert table == printed, "print it anew: python -m listeners list --reach"
+
+
 def test_every_platform_s_own_options_are_in_the_docs() -> None:
     pages = text() + "".join(page.read_text() for page in (ROOT / "docs" / "platforms").glob("*.md"))
     for platform in registry.capabilities():

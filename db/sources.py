@@ -128,9 +128,10 @@ def _source(row: Any) -> SourceRow:
     return SourceRow(**{name: getattr(row, name) for name in SourceRow.__slots__})
 
 
-def get(tx: Transaction, source_id: int) -> SourceRow | None:
-    """The source, or None."""
-    row = tx.connection.execute(select(_sources).where(_sources.c.id == source_id)).one_or_none()
+def get(tx: Transaction, source_id: int, *, lock: bool = False) -> SourceRow | None:
+    """The source, or None; with `lock` nobody else changes or claims it until the transaction ends."""
+    query = select(_sources).where(_sources.c.id == source_id)
+    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _source(row)
 
 

@@ -777,8 +777,8 @@ def _change(
 
 
 def _changeable(tx: Transaction, source_id: int, of: tuple[str, ...] = backfill.OPEN) -> SourceRow:
-    """A source of our own in one of these states. Raises DialogueError."""
-    row = _found(tx, source_id)
+    """A source of our own in one of these states, locked: its fence is raised by one. Raises DialogueError."""
+    row = _found(tx, source_id, lock=True)
     if row.sample:
         raise DialogueError("This source belongs to the sample data; it goes when the sample is removed.")
     if row.state not in of:
@@ -786,8 +786,8 @@ def _changeable(tx: Transaction, source_id: int, of: tuple[str, ...] = backfill.
     return row
 
 
-def _found(tx: Transaction, source_id: int) -> SourceRow:
-    row = rows.get(tx, source_id)
+def _found(tx: Transaction, source_id: int, *, lock: bool = False) -> SourceRow:
+    row = rows.get(tx, source_id, lock=lock)
     if row is None or row.state == rows.LEFT:
         raise Missing("This source is not there any more.")
     return row

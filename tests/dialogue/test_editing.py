@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -136,6 +137,30 @@ def _edited_before(edits: Any) -> Any:
         return store_page(*args, **values)
 
     return store
+
+
+def test_who_claims_it_at_that_very_moment_reads_the_new_query(
+    any_ctx: Context, source_id: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.forward(minutes=30)
+    claimed: list[SourceRow | None] = []
+    carried_over = sources._carried_over
+
+    def claims() -> None:
+        with any_ctx.database.transaction() as tx:
+            claimed.append(rows.claim(tx, source_id, clock(), timedelta(minutes=1)))
+
+    worker = threading.Thread(target=claims)
+
+    def while_somebody_claims(*args: Any) -> Any:
+        worker.start()
+        worker.join(1.0)  # on SQLite it has to wait for the edit
+        return carried_over(*args)
+
+    monkeypatch.setattr(sources, "_carried_over", while_somebody_claims)
+    _edit(any_ctx, source_id, "teapot")
+    worker.join()
+    assert claimed[0] is None or claimed[0].query == "teapot", "a claim of the old query would hold after the edit"
 
 
 def test_where_the_old_query_had_been_left_half_way_the_new_one_goes_further_back(

@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8501, ge=1, le=65535, description="Port to listen on.")
     public_url: str | None = Field(
-        default=None, description="Address that people open, when a proxy stands in front. Used in links and cookies."
+        default=None,
+        description="Address that people open, when a proxy stands in front. Used in links and cookies, and for the way "
+        "back from platforms.",
     )
     secret_key: SecretStr | None = Field(
         default=None,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listeners.base import Cursor, Page, Post, Rejected, Transient
-from listeners.walking import ByKey, ByTime, Listing, StaleToken, walk
+from listeners.walking import ByKey, ByTime, Listing, StaleToken, in_slices, sliced, walk
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 LATER = START + timedelta(days=30)
@@ -213,3 +213,81 @@ def test_nothing_is_lost_whenever_it_stops(steps: list[tuple[int, int, bool]]) -
         fetch(pages_read, crashed)
     fetch(1_000, False)
     assert seen == {note.external_id for note in wall.notes}
+
+
+# A listing that ends although there is more --------------------------------------------------------------------------
+
+
+class ShortWall(Wall):
+    """A wall that lists its ENDS latest notes, of all or of those before a moment."""
+
+    ENDS = 12
+
+    def __init__(self, *, takes_moments: bool = True) -> None:
+        super().__init__()
+        self.takes_moments = takes_moments
+
+    def listing_of(self, before: datetime | None, token: Any) -> Listing:
+        self.asked.append(token)
+        if token in self.stale:
+            self.stale.remove(token)
+            raise StaleToken
+        stood = {note.external_id: START + timedelta(minutes=number) for number, note in enumerate(self.notes)}
+        at_all = before is None or not self.takes_moments
+        listed = [note for note in self.notes if at_all or stood[note.external_id] < before]  # type: ignore[operator]
+        newest_first = listed[: -self.ENDS - 1 : -1]
+        start = int(token or 0)
+        more = start + 3 < len(newest_first)
+        return Listing(newest_first[start : start + 3], str(start + 3) if more else None)
+
+    def walk(self, cursor: Cursor, **how: Any) -> Iterator[Page]:
+        page_at = sliced(self.listing_of)
+        return walk(page_at, json.loads(json.dumps(cursor)), order=ByTime(now=lambda: LATER), **how)
+
+
+def test_below_the_end_of_a_listing_it_goes_on_in_slices() -> None:
+    wall = ShortWall()
+    everything = wall.writes(50)
+    assert len(set(ids(wall.walk({})))) == wall.ENDS, "a new source takes the end for the end"
+    assert set(ids(wall.walk(in_slices(START)))) == set(everything)
+    newer = set(ids(wall.walk(in_slices(START + timedelta(minutes=20)))))
+    assert set(everything[20:]) <= newer
+    assert len(newer) < 30 + wall.ENDS, "and no further down than it was asked"
+
+
+def test_slices_go_on_from_any_page_and_find_what_comes_meanwhile() -> None:
+    wall = ShortWall()
+    everything = wall.writes(40)
+    cursor, seen = in_slices(START), set[str]()
+    for round_ in range(100):
+        page = next(iter(wall.walk(cursor)), None)
+        assert page is not None
+        seen |= set(ids([page]))
+        cursor = page.cursor
+        if round_ == 3:
+            everything += wall.writes(2)
+        if "walking" not in cursor and seen >= set(everything):
+            break
+    assert seen == set(everything)
+    assert "walking" not in cursor
+
+
+def test_a_listing_that_takes_no_moment_ends_where_it_ends() -> None:
+    wall = ShortWall(takes_moments=False)
+    wall.writes(50)
+    assert len(set(ids(wall.walk(in_slices(START))))) == wall.ENDS
+    assert len(wall.asked) < 20
+
+
+def test_one_wrong_date_passes_over_nothing() -> None:
+    wall = ShortWall()
+    everything = wall.writes(50)
+    wall.notes[45] = wall.notes[45].model_copy(update={"posted_at": START - timedelta(days=9_000)})
+    assert set(ids(wall.walk(in_slices(START)))) == set(everything)
+
+
+def test_a_stale_token_begins_its_slice_anew() -> None:
+    wall = ShortWall()
+    everything = wall.writes(30)
+    wall.stale = {"6"}
+    assert set(ids(wall.walk(in_slices(START)))) == set(everything)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from db import context, forgetting, mentions, people, workspace
+from db import context, forgetting, mentions, people, requests, traces, workspace
 from db.engine import Transaction
 from dialogue import audit
 from dialogue.context import Actor, Context, DialogueError, Missing, Role, require
+from dialogue.requests import QUOTING
 from dialogue.text import as_id
 from listeners.base import clean
 
@@ -65,13 +67,16 @@ def _erase(
     """
     if any(one.ours for one in authors):
         raise DialogueError("This is an account of ours; what it wrote stays.")
-    gone, now, digest = 0, ctx.clock(), ctx.secrets.digest
+    now, digest = ctx.clock(), ctx.secrets.digest
+    written = [id_ for platform, author_id in accounts for id_ in mentions.written_by(tx, platform, [author_id])]
+    marks = traces.of(tx, accounts, written)
+    gone = forgetting.forget(tx, written, now=now, reason=ERASED, digest=digest)
     for platform, author_id in accounts:
-        ids = mentions.written_by(tx, platform, [author_id])
-        gone += forgetting.forget(tx, ids, now=now, reason=ERASED, digest=digest)
         beside = context.written_by(tx, platform, [author_id])
         forgetting.forget_context(tx, platform, beside, now=now, reason=ERASED, digest=digest)
     forgetting.forget_authors(tx, [one.id for one in authors])
+    traces.forget(tx, marks)
+    requests.forget(tx, QUOTING, now + timedelta(seconds=1))  # they last for a day, and are asked for anew in a moment
     audit.record(tx, ctx, actor, "erased", "author", "", authors=len(accounts), mentions=gone)  # and not who it was
     workspace.bump(tx)
     return Erased(gone, len(accounts))

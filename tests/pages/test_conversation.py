@@ -12,6 +12,7 @@ from dialogue.context import Actor, Context, Role
 from tests.conftest import Clock
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
+from tests.worlds import look
 
 MIRA = Actor(1, "Mira", Role.ADMIN)
 
@@ -184,6 +185,25 @@ def test_who_else_has_it_open(ctx: Context, open_page: Opened) -> None:
     conversations.touch(ctx, Actor(2, "Rolf", Role.RESPONDER), 1)
     app.run()
     assert "Rolf has this open too" in shown(app)
+
+
+def test_an_administrator_forgets_a_person_after_a_look_at_what_goes(ctx: Context, open_page: Opened) -> None:
+    asked(ctx)
+    world.says(ctx, world.post(2, "Mine came.", posted_at=ctx.clock()), source_id=world.source(ctx, label="Another"))
+    app = open_page("conversation", conversation="1")
+    app.button(key="erase").click().run()
+    assert "1 mention and all that was made of them go for good" in shown(app)
+    assert [one[0] for one in look(ctx, "SELECT text FROM mentions")] == ["Where is my parcel?", "Mine came."]
+    app.button(key="erase_go").click().run()
+    assert look(ctx, "SELECT text FROM mentions") == [("Mine came.",)]
+    assert look(ctx, "SELECT handle FROM identities") == [("person2",)]
+    assert not app.exception
+
+
+def test_nobody_but_an_administrator_is_offered_to_forget(ctx: Context, open_page: Opened) -> None:
+    asked(ctx)
+    app = open_page("conversation", Role.APPROVER, conversation="1")
+    assert "erase" not in [button.key for button in app.button]
 
 
 def test_a_quote_goes_to_the_board(ctx: Context, open_page: Opened) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dialogue import conversations, inbox, replies, workspace
@@ -13,6 +17,7 @@ from dialogue.context import Actor, Context, Role
 from tests.conftest import Clock
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
+from tests.worlds import look
 
 MIRA = Actor(1, "Mira", Role.ADMIN)
 
@@ -28,6 +33,34 @@ def three(ctx: Context, sample: bool = False) -> None:
 def listed(app: AppTest) -> list[str]:
     """What was said, in the order of the list."""
     return [element.value for element in app.text]
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], bytes]]:
+    """What makes the file of each button that is shown, by the button's key; a test cannot click one."""
+    made: dict[str, Callable[[], bytes]] = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, *_, key, **__: made.__setitem__(key, data))
+    return made
+
+
+def test_the_file_holds_what_the_list_shows_and_no_formula(
+    ctx: Context, open_page: Opened, downloads: dict[str, Callable[[], bytes]]
+) -> None:
+    now = ctx.clock()
+    posts = [world.post(n, said, posted_at=now) for n, said in enumerate(("=1+1 it broke", "I love the Lark"), 1)]
+    world.says(ctx, *posts, source_id=world.source(ctx), moods=("positive", "negative"))
+    open_page("inbox", sentiment="negative")
+    table = list(csv.DictReader(io.StringIO(downloads["mentions_csv"]().decode("utf-8-sig"))))
+    assert [row["text"] for row in table] == ["'=1+1 it broke"]
+    assert look(ctx, "SELECT action, subject FROM audit WHERE action = 'downloaded'") == [("downloaded", "mentions")]
+
+
+def test_who_only_looks_on_takes_no_file(
+    ctx: Context, open_page: Opened, downloads: dict[str, Callable[[], bytes]]
+) -> None:
+    three(ctx)
+    open_page("inbox", Role.VIEWER)
+    assert "mentions_csv" not in downloads
 
 
 def test_a_card_says_who_where_when_and_what_is_due(ctx: Context, open_page: Opened) -> None:

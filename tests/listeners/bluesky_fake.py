@@ -55,6 +55,8 @@ class BlueskyServer(FakeServer):
         """Seconds that the tokens of a sign-in are good for; those of a refresh are for two hours."""
         self.answers_next: dict[str, Reply] = {}
         """What to say to the next call of a method in place of doing it."""
+        self.search_ends = 10_000
+        """So many posts one search gives, whatever lies below."""
         self.knows_profiles = True
         self.our_did = US
         self.our_profile: dict[str, Any] = {
@@ -150,7 +152,9 @@ class BlueskyServer(FakeServer):
         return Reply({"profiles": [known[did] for did in request.every["actors"] if did in known]})
 
     def _searchPosts(self, request: Request) -> Reply:
+        until = request.params.get("until", "9999")
         found = [view for view in self.views if request.params["q"] in view["record"]["text"]]
+        found = [view for view in found if view["indexedAt"] < until][-self.search_ends :]
         return self._page("posts", found, request)
 
     def _listNotifications(self, request: Request) -> Reply:

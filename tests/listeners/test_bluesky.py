@@ -611,3 +611,32 @@ def test_sent_at_is_what_the_record_says(server: BlueskyServer, listener: Bluesk
     assert wire_time(sent.sent_at) == record["createdAt"]
     assert sent.url == f"https://bsky.app/profile/{OUR_HANDLE}/post/{bluesky.record_key('k')}"
     assert isinstance(listener.find(post, "Hello.", "k", LONG_AGO), Sent)
+
+
+def test_what_lies_below_the_end_of_a_search_is_read_in_slices(server: BlueskyServer, listener: Bluesky) -> None:
+    server.search_ends = 8
+    posted = server.posts(30)
+    query = Query("samtal", "search")
+    assert len(collect(listener, query, {})[0]) == 8
+    server.requests.clear()
+    found, cursor = collect(listener, query, listener.since(query, server.started))
+    assert {post.external_id for post in found} == set(posted)
+    moments = [one.params["until"] for one in server.asked("searchPosts") if "until" in one.params]
+    assert moments == sorted(moments, reverse=True), "each slice lies below the one before"
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one) for one in moments)
+    new = server.posts(1)
+    assert new[0] in {post.external_id for post in collect(listener, query, cursor)[0]}
+
+
+def test_a_stream_begins_at_a_moment(server: BlueskyServer) -> None:
+    moment = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    for address, expected in (
+        ("wss://stream.example/subscribe", {"time_us": 1_795_176_000_000_000, "at": "stream.example"}),
+        (
+            "wss://relay.example/xrpc/com.atproto.sync.subscribeRepos",
+            {"since": "2026-11-20T12:00:00+00:00", "at": "relay.example"},
+        ),
+    ):
+        options = Options(server.url, 2.0, allow_private_hosts=True, extra={"stream_url": address})
+        found = Bluesky({"handle": OUR_HANDLE, "app_password": PASSWORD}, options)
+        assert found.since(Query("kettle", "stream"), moment) == expected

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -109,13 +109,25 @@ def test_search_brings_a_post_whole(
 def test_pages_on_the_way_down_lose_nothing(network: AtNetwork, alice: Account, listener: Bluesky, word: str) -> None:
     written = {alice.posts(f"{word} {n}") for n in range(6)}
     network.until(lambda: len(network.search(word)) == 6)
-    listing = listener._found(word, None)
+    listing = listener._found(word, None, None)
     assert {post.external_id for post in listing.posts} == written
     moments = [post.posted_at for post in listing.posts]
     assert moments == sorted(moments, reverse=True)
-    below = listener._found(word, f"{int(moments[2].timestamp() * 1000)}__z")
+    below = listener._found(word, None, f"{int(moments[2].timestamp() * 1000)}__z")
     assert {post.external_id for post in below.posts} <= written
     assert len(below.posts) < 6
+
+
+def test_what_was_posted_before_is_read_in_slices(
+    network: AtNetwork, alice: Account, listener: Bluesky, word: str
+) -> None:
+    written = {alice.posts(f"{word} {n}") for n in range(4)}
+    network.until(lambda: len(network.search(word)) == 4)
+    query = Query(word, "search")
+    found, _ = collect(listener, query, listener.since(query, datetime.now(UTC) - timedelta(days=1)))
+    assert {post.external_id for post in found} == written
+    before = min(post.posted_at for post in found) - timedelta(seconds=1)
+    assert len(listener._found(word, before, None).posts) in (0, 4), "a network may take no notice of the moment"
 
 
 def test_a_page_token_that_the_network_does_not_know_starts_again_from_the_top(

@@ -326,13 +326,15 @@ class _Page:
         """Notes that the known ones still stand, with their engagement as it is now; keeps edits. Returns these."""
         if not known:
             return []
-        self.tx.connection.execute(
-            update(_mentions).where(_mentions.c.id == bindparam("b_id")),
-            [
-                {"b_id": row.id, "engagement": dict(self.posts[id_].engagement)} | _given(self.now)
-                for id_, row in sorted(known.items(), key=lambda item: int(item[1].id))
-            ],
-        )
+        counted, untold = [], []  # what comes by itself, such as an edit, may come without its counts
+        for id_, row in sorted(known.items(), key=lambda item: int(item[1].id)):
+            values = {"b_id": row.id, **_given(self.now)}
+            if engagement := dict(self.posts[id_].engagement):
+                counted.append(values | {"engagement": engagement})
+            else:
+                untold.append(values)
+        for rows in filter(None, (counted, untold)):
+            self.tx.connection.execute(update(_mentions).where(_mentions.c.id == bindparam("b_id")), rows)
         edited = [(self.posts[id_], row) for id_, row in known.items() if _is_edit(self.posts[id_], row)]
         edited.sort(key=lambda pair: int(pair[1].id))
         if edited:

@@ -329,6 +329,12 @@ def _moment(said: object) -> datetime:
     return found
 
 
+def _as_it_is(document: object, external_id: str) -> Post | bool:
+    """A review that was asked for by its id; True where it stands and cannot be read."""
+    read = _of_connect({"data": None, **as_dict(document)})
+    return next((one for one in read if isinstance(one, Post) and one.external_id == external_id), True)
+
+
 def _of_connect(document: dict[str, Any]) -> list[Post | Rejected]:
     """Reviews, each followed by the developer's response where the answer includes it."""
     included = {_text(one.get("id")): one for one in map(as_dict, _listed(document.get("included")))}
@@ -505,16 +511,20 @@ class AppStore:
     # -- what was deleted
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Whether these still stand. Raises Transient, Terminal."""
+        return {one: told is not False for one, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
         """One request for each review of App Store Connect; feeds cannot be asked. Raises Transient, Terminal."""
-        there: dict[str, bool] = {}
+        told: dict[str, Post | bool] = {}
         for external_id in external_ids if self._signer else ():
             named = _OF_CONNECT.fullmatch(external_id)
             if named:
                 if self._is_scarce():
                     break
-                answer = self._ask(f"/v1/customerReviews/{named[1]}", {"fields[customerReviews]": "rating"}, (404,))
-                there[external_id] = answer.status != 404
-        return there
+                answer = self._ask(f"/v1/customerReviews/{named[1]}", {}, (404,))
+                told[external_id] = answer.status != 404 and _as_it_is(answer.json(), external_id)
+        return told
 
     def _is_scarce(self) -> bool:
         left, limit = self._budget.remaining, self._budget.limit

@@ -373,6 +373,20 @@ def _under(parent: object, root: object) -> _Maker:
     return comment
 
 
+def _reply(item: dict[str, Any]) -> Post:
+    """A discussion's comment that was asked for by its id: without what it stands under."""
+    return _said(item, kind=Kind.COMMENT)
+
+
+def _as_it_is(item: dict[str, Any], make: _Maker, external_id: str) -> Post | bool:
+    """A post that was asked for by its id; True where it stands and cannot be read as that post."""
+    try:
+        post = make(item)
+    except (_NoPost, ValidationError):
+        return True
+    return post if post.external_id == external_id else True
+
+
 def _said(item: dict[str, Any], **more: Any) -> Post:
     """What discussions and their comments have in common. Raises _NoPost, ValidationError."""
     host, node = _host(item.get("url")), item.get("id")
@@ -500,7 +514,17 @@ query($owner: String!, $name: String!, $after: String, $before: String) {{
 _DEEPER = f"""
 query($id: ID!, $before: String) {{ node(id: $id) {{ ... on Discussion {{ id url updatedAt {_COMMENTS} }} }} }}
 {_WHO}"""
-_STANDING = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on DiscussionComment { deletedAt } } }"
+_STANDING = f"""
+query($ids: [ID!]!) {{
+  nodes(ids: $ids) {{
+    ... on Discussion {{
+      id title url body createdAt lastEditedAt upvoteCount reactions {{ totalCount }} comments {{ totalCount }}
+      author {{ ...who }}
+    }}
+    ... on DiscussionComment {{ ...said }}
+  }}
+}}
+{_WHO}"""
 _OUR_COMMENTS = """
 query($id: ID!) {
   node(id: $id) {
@@ -817,47 +841,53 @@ class GitHub:
     # -- what was deleted
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """For each post whether it still stands. Where the limit ends the round, what was learnt so far.
+        """Whether these still stand. Raises Transient, Terminal."""
+        return {one: told is not False for one, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """One request for each issue and comment. Where the limit ends the round, what was learnt so far.
 
         Raises Transient, Terminal.
         """
-        there: dict[str, bool] = {}
+        told: dict[str, Post | bool] = {}
         places = {one: place for one in dict.fromkeys(external_ids) if (place := _place(one, self._host))}
         try:
             nodes = {place.node: one for one, place in places.items() if place.node}
             if self._has_token:
                 for some in _batches(list(nodes)):
-                    there |= {nodes[node]: stands for node, stands in self._standing(some).items()}
+                    told |= {nodes[node]: one for node, one in self._standing(some).items()}
             visible: dict[str, bool] = {}
             for one, place in places.items():
-                if not place.node and (stands := self._stands(place, visible)) is not None:
-                    there[one] = stands
+                if not place.node and (stands := self._stands(one, place, visible)) is not None:
+                    told[one] = stands
         except Transient:
-            if not there:
+            if not told:
                 raise
-        return there
+        return told
 
-    def _stands(self, place: _Place, visible: dict[str, bool]) -> bool | None:
+    def _stands(self, external_id: str, place: _Place, visible: dict[str, bool]) -> Post | bool | None:
         """None where the repository itself cannot be seen with our token: it, too, may have lost its rights."""
         answer = self._get(place.path, fine=(404, 410, 451))
         if answer.status == 200:
-            answer.json()
-            return True
+            item = as_dict(answer.json())
+            return _as_it_is(item, _comment if "issue_url" in item else _issue, external_id)
         if answer.status != 404 or not self._has_token:
             return False
         if place.repository not in visible:
             visible[place.repository] = self._get(f"/repos/{place.repository}", fine=(404, 451)).status == 200
         return False if visible[place.repository] else None
 
-    def _standing(self, nodes: Sequence[str]) -> dict[str, bool]:
+    def _standing(self, nodes: Sequence[str]) -> dict[str, Post | bool]:
         data, _budget_left = self._graphql(_STANDING, {"ids": list(nodes)}, partial=True)
         listed = data.get("nodes")
         if not isinstance(listed, list) or len(listed) != len(nodes):
             raise Transient("GitHub sent an answer without posts in it.")
-        return {
-            node: bool(as_dict(found)) and as_dict(found).get("deletedAt") is None
-            for node, found in zip(nodes, listed, strict=True)
-        }
+        told: dict[str, Post | bool] = {}
+        for node, found in zip(nodes, map(as_dict, listed), strict=True):
+            stands = bool(found) and found.get("deletedAt") is None
+            make = _discussion if "title" in found else _reply
+            told[node] = stands and _as_it_is(found, make, f"{self._host}/{node}")
+        return told
 
     # -- the wire
 

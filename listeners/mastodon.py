@@ -845,22 +845,28 @@ class Mastodon:
     # -- what was deleted
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """For each post of this instance whether we may still see it. Raises Transient, Terminal."""
+        """Whether we may still see these. Raises Transient, Terminal."""
+        return {one: told is not False for one, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """For each post of this instance, twenty at a time where it can. Raises Transient, Terminal."""
         found = [_ID.fullmatch(one) for one in dict.fromkeys(external_ids)]
         numbers = [match[1] for match in found if match and match[2] == self._home]
-        there: dict[str, bool] = {}
+        told: dict[str, Post | bool] = {}
         for start in range(0, len(numbers), POSTS_PER_CHECK):
             some = numbers[start : start + POSTS_PER_CHECK]
             shown = self._shown(some)
             for number in some:
-                there[f"{number}@{self._home}"] = number in shown or self._status(number) is not None
-        return there
+                status = shown.get(number) or self._status(number)
+                read = post_or_rejected(number, status, self._home) if status else None
+                told[f"{number}@{self._home}"] = read if isinstance(read, Post) else read is not None
+        return told
 
-    def _shown(self, numbers: Sequence[str]) -> set[str]:
+    def _shown(self, numbers: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those of at most 20 posts that the instance shows; before 4.3 it shows none in this way."""
         answer = self._get("/v1/statuses", [("id[]", number) for number in numbers], fine=(400, 404, 405, 422))
         body = answer.json() if answer.status == 200 else []
-        return {str(as_dict(one).get("id")) for one in as_list(body)}
+        return {str(status.get("id")): status for status in map(as_dict, as_list(body))}
 
     def _status(self, number: str) -> dict[str, Any] | None:
         """A post; None where it is gone, or not for us to see. Raises Transient, Terminal."""

@@ -250,6 +250,8 @@ class _Reader:
             question = named.get("question_id")
             if "comment_id" in named:
                 yield f"item {n}", item, self._comment
+            elif "post_type" in named:
+                yield f"item {n}", item, self._by_number
             elif "answer_id" in named:
                 yield from self._with_comments(f"item {n}", item, self._answer, question)
             else:
@@ -272,6 +274,18 @@ class _Reader:
             external_id=self._id(item.get("question_id")),
             title=title,
             text=_text(item.get("body"), may_lack=title is not None) or title or "",
+        )
+
+    def _by_number(self, item: dict[str, Any]) -> Post:
+        """A question or an answer that was asked for by its number: without counts and without what it stands under."""
+        is_question = item.get("post_type") == "question"
+        title = _plain(item.get("title"), 1_000) if is_question else None  # that of an answer is its question's
+        return self._said(
+            item,
+            external_id=self._id(item.get("post_id")),
+            title=title,
+            text=_text(item.get("body"), may_lack=title is not None) or title or "",
+            kind=Kind.POST if is_question else Kind.COMMENT,
         )
 
     def _answer(self, item: dict[str, Any]) -> Post:
@@ -361,7 +375,8 @@ _READ = (
     "question.view_count question.answers question.comments answer.answer_id answer.question_id answer.body "
     "answer.link answer.owner answer.creation_date answer.last_edit_date answer.score answer.comments "
     "comment.comment_id comment.post_id comment.body comment.link comment.owner comment.creation_date comment.score "
-    "comment.reply_to_user"
+    "comment.reply_to_user "
+    "post.post_id post.post_type post.title post.body post.link post.owner post.creation_date post.last_edit_date"
 )
 _FIND = (
     f"{_WRAPPER} {_USER} answer.answer_id answer.owner answer.creation_date answer.body_markdown answer.link "
@@ -572,26 +587,34 @@ class StackExchange:
     # -- what was deleted
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """For each post whether it still stands: what is deleted does not come back. Raises Transient, Terminal."""
+        """Whether these still stand. Raises Transient, Terminal."""
+        return {one: told is not False for one, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """A hundred at a time; what is deleted does not come back. Raises Transient, Terminal."""
         places = {one: place for one in dict.fromkeys(external_ids) if (place := _place(one, self._site))}
-        there: dict[str, bool] = {}
+        told: dict[str, Post | bool] = {}
         try:
             for is_comment, method, name in ((False, "posts", "post_id"), (True, "comments", "comment_id")):
                 asked = {place.number: one for one, place in places.items() if place.is_comment is is_comment}
                 for start in range(0, len(asked), ASKED_AT_ONCE):
                     numbers = list(asked)[start : start + ASKED_AT_ONCE]
                     standing = self._standing(method, name, numbers)
-                    there |= {asked[number]: number in standing for number in numbers}
+                    told |= {asked[number]: standing.get(number, False) for number in numbers}
         except Transient:
-            if not there:
+            if not told:
                 raise
-        return there
+        return told
 
-    def _standing(self, method: str, name: str, numbers: Sequence[str]) -> set[str]:
-        data, _ = self._get(method, f"/{method}/{';'.join(numbers)}", {"pagesize": ASKED_AT_ONCE})
+    def _standing(self, method: str, name: str, numbers: Sequence[str]) -> dict[str, Post | bool]:
+        """Those of these that stand, by number."""
+        params: _Params = {"filter": self._filter(_READ), "pagesize": ASKED_AT_ONCE}
+        data, _ = self._get(method, f"/{method}/{';'.join(numbers)}", params)
         if not isinstance(data.get("items"), list) or data.get("has_more") is True:
             raise Transient("Stack Exchange sent an answer without all posts in it.")
-        return {str(as_dict(item).get(name)) for item in data["items"]}
+        there: dict[str, Post | bool] = {str(as_dict(item).get(name)): True for item in data["items"]}
+        posts = (one for one in _Reader(self._site).read(data) if isinstance(one, Post))
+        return there | {post.external_id.rpartition("/")[2]: post for post in posts}
 
     # -- the wire
 

@@ -713,27 +713,33 @@ class YouTube:
     # -- what was deleted
 
     def still_there(self, external_ids: Sequence[str]) -> Mapping[str, bool]:
-        """For each comment whether YouTube still lists it: a unit for 50. Raises Transient, Terminal."""
+        """Whether YouTube still lists these. Raises Transient, Terminal."""
+        return {one: told is not False for one, told in self.as_they_are(external_ids).items()}
+
+    def as_they_are(self, external_ids: Sequence[str]) -> Mapping[str, Post | bool]:
+        """A unit for 50 comments. Which video one belongs to, YouTube does not say here. Raises Transient, Terminal."""
         asked = [one for one in dict.fromkeys(external_ids) if _COMMENT_ID.fullmatch(one)]
-        there: dict[str, bool] = {}
+        told: dict[str, Post | bool] = {}
         for start in range(0, len(asked), IDS_PER_CHECK):
             some = asked[start : start + IDS_PER_CHECK]
             shown = self._shown(some)
-            there |= {one: one in shown for one in some}
-        return there
+            for one in some:
+                read = _post_or_rejected(one, shown[one], None) if one in shown else None
+                told[one] = read if isinstance(read, Post) else read is not None
+        return told
 
-    def _shown(self, ids: Sequence[str]) -> set[str]:
+    def _shown(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those that YouTube lists; where it refuses several for one of them, they are asked about one by one."""
-        answer = self._ask("comments", {"part": "id", "id": ",".join(ids)}, fine=(400, 403, 404))
+        answer = self._ask("comments", {"part": "snippet", "id": ",".join(ids)}, fine=(400, 403, 404))
         if answer.status == 200:
             body = answer.json()
             if not isinstance(as_dict(body).get("items"), list):
                 raise Transient("YouTube sent an answer without comments in it.")
-            return {str(as_dict(item).get("id")) for item in body["items"]}
+            return {str(item.get("id")): item for item in map(as_dict, body["items"])}
         meaning, (reasons, _) = _meaning(answer), _reasons(answer.body)
         if answer.status != 404 and "commentNotFound" not in reasons:
             raise meaning
-        return set() if len(ids) == 1 else {one for number in ids for one in self._shown([number])}
+        return {} if len(ids) == 1 else {id_: one for number in ids for id_, one in self._shown([number]).items()}
 
     # -- the wire
 

@@ -53,6 +53,19 @@ def test_reading_again_changes_nothing_but_engagement(any_ctx: Context, clock: C
     assert "7" in str(found[0])
 
 
+def test_what_comes_without_counts_and_an_address_takes_none_away(any_ctx: Context) -> None:
+    there = post("1", engagement={"likes": 7}, url="https://forum.example/1")
+    store(any_ctx, there, post("2", engagement={"likes": 1}))
+    store(any_ctx, post("1", "It is mended", edited_at=NOON, mentions=("us",)), post("2", engagement={"likes": 2}))
+    with any_ctx.database.reading() as tx:
+        (first,), (second,) = rows(tx, "SELECT engagement FROM mentions ORDER BY id")
+    assert "7" in str(first)
+    assert "2" in str(second)
+    assert look(any_ctx, "SELECT text, url FROM mentions WHERE external_id = '1'") == [
+        ("It is mended", "https://forum.example/1")
+    ]
+
+
 def test_one_author_is_one_person_over_many_posts_and_pages(any_ctx: Context) -> None:
     store(any_ctx, post("1"), post("2"))
     store(any_ctx, post("3", author_name="Björk G.", author_handle="@bg"))

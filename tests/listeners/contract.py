@@ -452,8 +452,9 @@ def check_an_edit_is_a_new_version_of_the_same_post(rig: Rig) -> None:
     assert now.keys() <= {edited, kept}, "an edit is no post of its own"
     assert edited in now, "it neither comes with what is new nor is told when one asks"
     assert "Now it only hums." in now[edited].text
-    if now[edited].edited_at is not None:  # else the store takes the moment at which it saw the edit
-        assert now[edited].edited_at >= (before[edited].edited_at or before[edited].posted_at)
+    changed_at = now[edited].edited_at
+    if changed_at is not None:  # else the store takes the moment at which it saw the edit
+        assert changed_at >= (before[edited].edited_at or before[edited].posted_at)
     for same in now.keys() - {edited}:
         assert _said(now[same]) == _said(before[same]), "what was not edited must not look like an edit"
 
@@ -514,7 +515,7 @@ def _read_again(rig: Rig, external_ids: Sequence[str]) -> dict[str, Post]:
     told = rig.listener.as_they_are(external_ids)
     assert {name: one is not False for name, one in told.items()} == dict(rig.listener.still_there(external_ids))
     posts = {name: one for name, one in told.items() if isinstance(one, Post)}
-    assert {one.external_id for one in posts.values()} == set(posts) == set(external_ids)
+    assert {one.external_id for one in posts.values()} == set(posts) == set(told), "what stands is told"
     return posts
 
 

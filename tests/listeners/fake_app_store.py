@@ -57,6 +57,14 @@ class AppStoreServer(FakeServer):
         n = review["n"]
         return f"connect:{n:08}-b08c-0014" if self.speaks_of == "connect" else f"feed:{10_400_000_000 + n}"
 
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes a review. In a feed it is dated anew and moves to the top; App Store Connect leaves it."""
+        review = next(one for one in self.reviews if self.id_of(one) == external_id)
+        review["text"] = text
+        if self.speaks_of == "feed":
+            self.reviews.remove(review)
+            self.reviews.append(review | {"at": datetime.now(UTC).replace(microsecond=0)})
+
     def deletes(self, external_id: str) -> None:
         self.reviews = [one for one in self.reviews if self.id_of(one) != external_id]
 

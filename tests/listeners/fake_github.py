@@ -109,6 +109,15 @@ class GitHubServer(FakeServer):
         self.numbers += 1
         return self.numbers
 
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes an issue or a discussion. An issue says only that something changed."""
+        if self.of == "discussions":
+            node = next(node for node in self._nodes() if f"{self.host}/{node['id']}" == external_id)
+            node |= {"body": text, "lastEditedAt": self._tick()}
+        else:
+            issue = self.issues[int(external_id.rpartition("#")[2]) - 1]
+            issue |= {"body": text, "updated_at": self._tick()}
+
     def deletes(self, external_id: str) -> None:
         self.gone.add(external_id)
 
@@ -226,9 +235,10 @@ class GitHubServer(FakeServer):
         return [*self.discussions, *comments, *(reply for comment in comments for reply in comment["replies"])]
 
     def _standing(self, ids: list[str]) -> Reply:
-        there = {node["id"] for node in self._nodes()} - {one.partition("/")[2] for one in self.gone}
+        gone = {one.partition("/")[2] for one in self.gone}
+        there = {node["id"]: node for node in self._nodes() if node["id"] not in gone}
         missing = [{"type": "NOT_FOUND", "message": "Could not resolve to a node"} for one in ids if one not in there]
-        data = {"nodes": [{"id": one} if one in there else None for one in ids]}
+        data = {"nodes": [_alone(there[one]) if one in there else None for one in ids]}
         return Reply({"data": data, **({"errors": missing} if missing else {})})
 
     def _add(self, variables: Thing) -> Reply:
@@ -252,6 +262,11 @@ class GitHubServer(FakeServer):
                 nodes = [one | {"viewerDidAuthor": one["author"]["login"] == US} for one in places[node]]
                 return {"pageInfo": {"hasPreviousPage": False}, "nodes": json.loads(json.dumps(nodes))}
         return None
+
+
+def _alone(node: Thing) -> Thing:
+    """A discussion or a comment without what stands below it."""
+    return node | ({"comments": {"totalCount": len(node["comments"])}} if "comments" in node else {})
 
 
 _EXPIRES = "GitHub-Authentication-Token-Expiration"

@@ -60,7 +60,7 @@ class GooglePlayServer(FakeServer):
             })  # fmt: skip
         return [review["id"] for review in self.reviews[first:]]
 
-    def edits(self, external_id: str, text: str, stars: int, at: datetime | None = None) -> None:
+    def edits(self, external_id: str, text: str, stars: int = 4, at: datetime | None = None) -> None:
         """Its author changes a review, which moves to the top."""
         self._found(external_id).update(text=text, stars=stars, at=at or datetime.now(UTC))
 

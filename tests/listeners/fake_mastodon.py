@@ -91,6 +91,12 @@ class MastodonServer(FakeServer):
         made = {"id": number, "type": kind, "created_at": one["created_at"], "account": one["account"], "status": one}
         self.notified.append(made)
 
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes a post, which stays where it is in every list."""
+        one = next(one for one in self.statuses if one["id"] == external_id.partition("@")[0])
+        made = datetime.fromisoformat(one["created_at"])
+        one |= {"content": f"<p>{escape(text)}</p>", "edited_at": at(made + timedelta(minutes=5))}
+
     def deletes(self, external_id: str) -> None:
         self.gone.add(external_id.partition("@")[0])
 

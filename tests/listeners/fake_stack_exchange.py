@@ -86,6 +86,12 @@ class StackExchangeServer(FakeServer):
         self.numbers += 1
         return self.numbers
 
+    def edits(self, external_id: str, text: str) -> None:
+        """Somebody changes a question, which moves up for it."""
+        question = next(one for one in self.questions if f"{SITE}/{one['question_id']}" == external_id)
+        at = self._tick()
+        question |= {"body": f"<p>{text}</p>", "last_edit_date": at, "last_activity_date": at}
+
     def deletes(self, external_id: str) -> None:
         self.gone.add(external_id.rpartition("/")[2])
 
@@ -148,11 +154,10 @@ class StackExchangeServer(FakeServer):
             field = "question_id" if below == ["answers"] else "post_id"
             found = [one for one in things if one[field] in numbers and one["creation_date"] >= _least(request)]
             return self._listed(found, request, lambda one: int(one["creation_date"]))
-        ids = [one.get("answer_id", one.get("question_id")) for one in [*self.questions, *self.answers]]
-        if what == "comments":
-            ids = [one["comment_id"] for one in self.comments]
-        there = [number for number in ids if number in numbers and str(number) not in self.gone]
-        return Reply({"items": [{f"{what.removesuffix('s')}_id": number} for number in there], "has_more": False})
+        things = self.comments if what == "comments" else [*map(_by_number, [*self.questions, *self.answers])]
+        field = f"{what.removesuffix('s')}_id"
+        there = [one for one in things if one[field] in numbers and str(one[field]) not in self.gone]
+        return Reply({"items": there, "has_more": False})
 
     def _with_all(self, question: Thing) -> Thing:
         answers = [
@@ -183,6 +188,13 @@ class StackExchangeServer(FakeServer):
             return Reply({"items": [self.answers[-1]]})
         self.comments_on(int(path[1]), body, US, now)
         return Reply({"items": [self.comments[-1]]})
+
+
+def _by_number(post: Thing) -> Thing:
+    """A question or an answer as one of the posts: the title of an answer is its question's."""
+    kept = {name: value for name, value in post.items() if name not in ("question_id", "answer_id", "score")}
+    number, kind = (post["answer_id"], "answer") if "answer_id" in post else (post["question_id"], "question")
+    return {"title": f"Kettle {post['question_id']}?", **kept, "post_id": number, "post_type": kind}
 
 
 def _least(request: Request) -> int:

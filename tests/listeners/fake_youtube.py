@@ -84,6 +84,12 @@ class YouTubeServer(FakeServer):
         replies.append(comment(number, text, moment or datetime.now(UTC), who, parentId=thread))
         return number
 
+    def edits(self, external_id: str, text: str) -> None:
+        """Its author changes a comment, which stays where it is in every list."""
+        snippet = next(one["top"]["snippet"] for one in self.threads if one["id"] == external_id)
+        made = datetime.fromisoformat(snippet["publishedAt"])
+        snippet |= {"textDisplay": escape(text), "updatedAt": at(made + timedelta(minutes=5))}
+
     def deletes(self, external_id: str) -> None:
         self.gone.add(external_id)
 
@@ -162,7 +168,7 @@ class YouTubeServer(FakeServer):
             known = {one["id"]: one["top"] for one in self.threads}
             known |= {one["id"]: one for thread in self.replies for one in self._shown(thread)}
             asked = request.params["id"].split(",")
-            return Reply({"items": [{"id": one} for one in asked if one in known and one not in self.gone]})
+            return Reply({"items": [known[one] for one in asked if one in known and one not in self.gone]})
         replies = self._shown(request.params["parentId"])
         start = int(request.params.get("pageToken", "page0").removeprefix("page"))
         page = replies[start : start + self.page_size]

@@ -36,6 +36,7 @@ from tests.listeners.contract import (
     AnswersAnewContract,
     AnswersContract,
     DeletesContract,
+    EditsContract,
     LooksBackContract,
     NetworkContract,
     Rig,
@@ -84,14 +85,20 @@ def reviewed(server: AppStoreServer, listener: AppStore) -> Post:
 
 
 class TestContractOfConnect(
-    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, AnswersAnewContract, DeletesContract
+    FaultsContract,
+    NetworkContract,
+    LooksBackContract,
+    AnswersContract,
+    AnswersAnewContract,
+    DeletesContract,
+    EditsContract,
 ):
     @pytest.fixture
     def rig(self, server: AppStoreServer, listener: AppStore) -> Rig:
         return Rig(listener, server, OWN, raw=[CONNECT], idempotent=True)
 
 
-class TestContractOfFeeds(FaultsContract, NetworkContract, LooksBackContract):
+class TestContractOfFeeds(FaultsContract, NetworkContract, LooksBackContract, EditsContract):
     @pytest.fixture
     def rig(self, feeds: AppStoreServer) -> Rig:
         return Rig(opened(feeds, {}), feeds, REVIEWS, raw=[FEED, SINGLE])

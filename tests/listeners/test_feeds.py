@@ -15,7 +15,7 @@ import pytest
 
 from listeners import feeds, registry
 from listeners.base import Cursor, ListeningError, Options, Page, Post, Query, Rejected, Terminal, Transient
-from tests.listeners.contract import NetworkContract, Rig
+from tests.listeners.contract import EditsContract, NetworkContract, Rig
 from tests.listeners.fake_server import FakeServer, Reply, Request
 from tests.listeners.faults import FaultsContract
 
@@ -48,6 +48,11 @@ class FeedServer(FakeServer):
             )
         return [f"{self.feed} g{i}" for i in range(first, first + how_many)]
 
+    def edits(self, external_id: str, text: str) -> None:
+        """The blog changes an entry, which stays where it is and keeps its date."""
+        at = next(n for n, one in enumerate(self.items) if f">{external_id.rpartition(' ')[2]}<" in one)
+        self.items[at] = self.items[at].replace("</item>", f"<description>{text}</description></item>")
+
     def rate_limits(self, after: int, seconds: int = 7) -> None:
         """At once: a feed is a single request."""
         super().rate_limits(0, seconds)
@@ -78,7 +83,7 @@ def fetch(query: str, cursor: Cursor | None = None) -> Page:
     return page
 
 
-class TestContract(FaultsContract, NetworkContract):
+class TestContract(FaultsContract, NetworkContract, EditsContract):
     @pytest.fixture
     def rig(self, server: FeedServer) -> Rig:
         return Rig(registry.open("feed", {}, OWN), server, Query(server.feed), raw=[RSS, ATOM])

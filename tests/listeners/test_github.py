@@ -28,7 +28,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.github import CAPABILITY, GitHub
-from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    EditsContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_github import REPOSITORY, US, GitHubServer
 from tests.listeners.fake_server import Reply
 from tests.listeners.faults import FaultsContract
@@ -61,13 +69,13 @@ def talk() -> Iterator[GitHubServer]:
         yield running
 
 
-class TestIssues(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestIssues(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: GitHubServer) -> Rig:
         return Rig(opened(server), server, REPO, raw=RAW)
 
 
-class TestWithoutAToken(FaultsContract, NetworkContract, LooksBackContract, DeletesContract):
+class TestWithoutAToken(FaultsContract, NetworkContract, LooksBackContract, DeletesContract, EditsContract):
     """The same, but what needs a token is handed off."""
 
     @pytest.fixture
@@ -87,13 +95,15 @@ class TestWithoutAToken(FaultsContract, NetworkContract, LooksBackContract, Dele
         assert rig.server.answers_under(external_id) == []
 
 
-class TestDiscussions(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestDiscussions(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract
+):
     @pytest.fixture
     def rig(self, talk: GitHubServer) -> Rig:
         return Rig(opened(talk), talk, Query(REPOSITORY, "discussions"), raw=RAW)
 
 
-class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self) -> Iterator[Rig]:
         with GitHubServer("issues") as running:

@@ -35,6 +35,7 @@ from listeners.google_play import GooglePlay, package_of
 from tests.listeners.contract import (
     AnswersAnewContract,
     AnswersContract,
+    EditsContract,
     LooksBackContract,
     NetworkContract,
     Rig,
@@ -76,7 +77,9 @@ def reviewed(server: GooglePlayServer, listener: GooglePlay) -> Post:
     return next(post for post in collect(listener, APP, {})[0] if post.external_id == number)
 
 
-class TestContract(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, AnswersAnewContract):
+class TestContract(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, AnswersAnewContract, EditsContract
+):
     @pytest.fixture
     def rig(self, server: GooglePlayServer, listener: GooglePlay) -> Rig:
         return Rig(

@@ -27,7 +27,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.mastodon import CAPABILITY, Mastodon, length, opening, post_or_rejected
-from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    EditsContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_mastodon import FIRST, HOME, US, MastodonServer, account, status
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_stream import MastodonNetwork
@@ -63,19 +71,21 @@ def one_post(server: MastodonServer, listener: Mastodon, **more: Any) -> Post:
     return collect(listener, Query("", "notifications"), {})[0][0]
 
 
-class TestHashtag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestHashtag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("#kettle"), raw=[HASHTAG, NOTIFICATIONS], idempotent=True)
 
 
-class TestNotifications(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestNotifications(
+    FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract
+):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon) -> Rig:
         return Rig(listener, server, Query("", "notifications"), raw=[NOTIFICATIONS], idempotent=True)
 
 
-class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: MastodonServer, listener: Mastodon, monkeypatch: pytest.MonkeyPatch) -> Rig:
         monkeypatch.setattr(

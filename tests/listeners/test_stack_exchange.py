@@ -28,7 +28,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.stack_exchange import StackExchange
-from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    EditsContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_stack_exchange import SITE, US, StackExchangeServer
 from tests.listeners.faults import FaultsContract
@@ -57,7 +65,7 @@ def server() -> Iterator[StackExchangeServer]:
         yield running
 
 
-class TestTag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestTag(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     """What is answered here is a question."""
 
     @pytest.fixture
@@ -65,7 +73,7 @@ class TestTag(FaultsContract, NetworkContract, LooksBackContract, AnswersContrac
         return Rig(opened(server), server, TAG, raw=RAW)
 
 
-class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestSearch(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: StackExchangeServer) -> Rig:
         return Rig(opened(server), server, Query("acme kettle", "search"), raw=RAW)
@@ -473,15 +481,15 @@ def test_a_hundred_are_asked_about_at_once(server: StackExchangeServer) -> None:
     asked = len(server.requests)
     expected = {one: one not in (posted[1], posted[2]) for one in posted} | {f"{SITE}/1": False}
     assert opened(server).still_there([*posted, f"{SITE}/1", "superuser/7001", "nonsense", ""]) == expected
-    assert [request.path.split("/")[2] for request in server.requests[asked:]] == ["posts", "comments"]
+    assert [request.path.split("/")[2] for request in server.requests[asked:]] == ["filters", "posts", "comments"]
     many = [f"{SITE}/{number}" for number in range(1, 251)]
     assert set(opened(server).still_there(many).values()) == {False}
-    assert len(server.requests) == asked + 5
+    assert len(server.requests) == asked + 6
 
 
 def test_what_was_learnt_before_the_limit_counts(server: StackExchangeServer) -> None:
     question, answer, comment = server.posts(3)
-    server.rate_limits(after=1)
+    server.rate_limits(after=2)
     assert opened(server).still_there([comment, question, answer]) == {question: True, answer: True}
 
 

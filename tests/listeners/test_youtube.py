@@ -27,7 +27,15 @@ from listeners.base import (
     Transient,
 )
 from listeners.youtube import CAPABILITY, YouTube, opening
-from tests.listeners.contract import AnswersContract, DeletesContract, LooksBackContract, NetworkContract, Rig, collect
+from tests.listeners.contract import (
+    AnswersContract,
+    DeletesContract,
+    EditsContract,
+    LooksBackContract,
+    NetworkContract,
+    Rig,
+    collect,
+)
 from tests.listeners.fake_server import Reply
 from tests.listeners.fake_youtube import CHANNEL, OTHER_VIDEO, VIDEO, YouTubeServer, comment, refusal
 from tests.listeners.faults import FaultsContract
@@ -65,14 +73,14 @@ def asked(server: YouTubeServer, what: str) -> list[Mapping[str, str]]:
     return [one.params for one in server.requests if one.method == "GET" and one.path == f"/youtube/v3/{what}"]
 
 
-class TestOwn(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestOwn(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: YouTubeServer, listener: YouTube) -> Rig:
         listener.check()  # signs in, so that only what it reads counts against the fake's limit
         return Rig(listener, server, OURS, raw=[THREADS])
 
 
-class TestVideos(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract):
+class TestVideos(FaultsContract, NetworkContract, LooksBackContract, AnswersContract, DeletesContract, EditsContract):
     @pytest.fixture
     def rig(self, server: YouTubeServer, listener: YouTube) -> Rig:
         listener.check()

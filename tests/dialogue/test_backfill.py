@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from dialogue.collecting import collect
 from dialogue.context import SYSTEM, Context, DialogueError
 from dialogue.requests import RequestView
 from tests.conftest import Clock
+from tests.listeners.bluesky_fake import OUR_HANDLE, PASSWORD, BlueskyServer
 from tests.listeners.test_hacker_news import HackerNewsServer
 from tests.worlds import add_source, look
 
@@ -188,3 +190,61 @@ def test_where_a_listing_ends_it_says_how_far_it_got() -> None:
     words = backfill._words(backfill.reach("reddit", "search"), kept, datetime(2026, 1, 1, tzinfo=UTC))
     assert "back to 3 Nov 2026" in words
     assert words.endswith("Reddit lists about the latest 1,000 and nothing below. What is older cannot be read.")
+
+
+def test_what_is_read_upwards_tells_how_far_up_it_has_come() -> None:
+    up = backfill.reach("github", "issues")
+    since, now = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 31, tzinfo=UTC)
+    kept = {
+        "pages": 3, "posts": 300, "new": 250,
+        "oldest": "2026-01-01T10:00:00+00:00", "newest": "2026-01-11T10:00:00+00:00",
+    }  # fmt: skip
+    assert backfill._days_read(kept, up, since, now) == 10
+    assert backfill._so_far(kept, up) == "3 pages, 250 new posts, up to 11 Jan 2026"
+    assert backfill._days_read(kept, backfill.reach("reddit", "search"), since, now) == 29
+
+
+def test_no_further_than_the_platform_gives(ctx: Context) -> None:
+    account_id = sources.save_account(ctx, SYSTEM, "x", "Us", None, {"bearer_token": "t"})
+    source_id = add_source(ctx, platform="x", query="kettle", mode="search", account_id=account_id)
+    _ask(ctx, source_id, 90)
+    ((payload,),) = look(ctx, "SELECT payload FROM worker_requests")
+    asked = json.loads(payload) if isinstance(payload, str) else payload
+    assert asked["since"] == (ctx.clock() - timedelta(days=7)).isoformat()
+    kept = {"pages": 1, "posts": 20, "new": 20, "oldest": asked["since"], "newest": asked["since"]}
+    words = backfill._words(backfill.reach("x", "search"), kept, datetime.fromisoformat(asked["since"]))
+    assert words.endswith("X gives at most the last 7 days, and each post that is read is paid for.")
+
+
+def test_a_stream_is_read_back_by_the_search_that_finds_the_same(ctx: Context) -> None:
+    with BlueskyServer() as bluesky:
+        bluesky.started = ctx.clock() - timedelta(days=3)
+        posted = bluesky.posts(10)
+        credentials = {"handle": OUR_HANDLE, "app_password": PASSWORD}
+        account_id = sources.save_account(ctx, SYSTEM, "bluesky", "Us", bluesky.url, credentials)
+        source_id = add_source(
+            ctx, platform="bluesky", query="samtal", mode="stream", account_id=account_id, options={"syntax": "samtal"}
+        )
+        request_id = _ask(ctx, source_id, 30)
+        requests.serve(ctx, request_id)
+        assert _done(ctx, request_id).result["new"] == 10
+    assert {one for (one,) in look(ctx, "SELECT external_id FROM mentions")} == set(posted)
+
+
+def test_workers_that_die_one_after_the_other_do_not_end_it_while_it_comes_on(
+    ctx: Context, news: HackerNewsServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = _ask(ctx, _source(ctx, news), 50)
+
+    def dies(name: str) -> None:
+        if name == "backfill.after_page":
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dialogue.points.reached", dies)
+        for _ in range(requests.TAKES + 3):
+            with pytest.raises(Killed):
+                requests.serve(ctx, request_id)
+            clock.forward(minutes=5)
+    requests.serve(ctx, request_id)
+    assert (_done(ctx, request_id).result["new"], _count(ctx)) == (50, 50)

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -185,6 +185,7 @@ class _Page:
         ours = self._ours()
         people = self._identify(ours)
         edited = self._refresh(known)
+        new = self._in_their_threads(new)
         new_ids = dict(zip((post.external_id for post in new), reserve(self.tx, _mentions, len(new)), strict=True))
         threads = self._threads(new)
         self._converse(new, new_ids, people, threads, ours)
@@ -397,6 +398,34 @@ class _Page:
             )
 
     # What is new --------------------------------------------------------------------------------------------------
+
+    def _in_their_threads(self, new: Sequence[NewMention]) -> list[NewMention]:
+        """The posts, with the first of their thread where their platform told only what they answer and that is known.
+
+        What they answer may be stored, be on this page, or be an answer that was sent from here.
+        """
+        answered = [post.parent_id for post in new if post.parent_id is not None and post.root_id == post.parent_id]
+        first_of = self._first_of(answered)
+        found: list[NewMention] = []
+        for post in new:
+            if post.parent_id is not None and post.root_id == post.parent_id:
+                post = replace(post, root_id=first_of.get(post.parent_id, post.parent_id))
+            first_of[post.external_id] = post.root_id or post.external_id
+            found.append(post)
+        return found
+
+    def _first_of(self, external_ids: Sequence[str]) -> dict[str, str]:
+        """The first post of the thread that each of these stands in: mentions, and answers that were sent from here."""
+        found: dict[str, str] = {}
+        for some in chunks(external_ids):
+            for column, thread in (
+                (_replies.c.sent_id, _replies.c.conversation_id),
+                (_mentions.c.external_id, _mentions.c.conversation_id),
+            ):
+                query = select(column, _conversations.c.root_id).join(_conversations, _conversations.c.id == thread)
+                there = query.where(_conversations.c.platform == self.platform, column.in_(some))
+                found |= {row[0]: row[1] for row in self.tx.connection.execute(there)}
+        return found
 
     def _threads(self, new: Sequence[NewMention]) -> dict[str, _Thread]:
         """The conversation of each new post, by the id of its thread's first post."""

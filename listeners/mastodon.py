@@ -76,6 +76,13 @@ SETTLED = 2.0
 WALK_EVERY = 600.0
 """Seconds between two walks beside an open stream; less than OVERLAP, so that each sees all that the last did not."""
 
+THREADS_A_PAGE = 10
+"""So many threads of a page are asked for their first post."""
+
+_first_of: dict[str, str] = {}
+"""The first post of the thread of each post that was read lately: it never changes, so that nobody asks twice."""
+_FIRSTS_KEPT = 20_000
+
 _LINK = re.compile(r"""https?://[^\s<>"]*[^\s<>".,;:!?'()\[\]{}…]""")
 _MENTION = re.compile(r"(?<![=/\w])@([a-z0-9_]++(?:[.-]++[a-z0-9_]++)*+)(@\w++(?:[.-]++\w++)*+)?", re.IGNORECASE)
 
@@ -251,7 +258,7 @@ def post_of(status: object, home: str) -> Post:
         posted_at=posted_at,
         edited_at=iso_moment(view.get("edited_at")),
         parent_id=parent,
-        root_id=parent,  # Mastodon does not tell which post the thread began with
+        root_id=parent,  # which post the thread began with is told apart; see `Mastodon._rooted`
         mentions=_mentioned(view, home),
         quotes_id=f"{quoted['id']}@{home}" if quoted else None,
         quotes_author_id=_name(quoted.get("account"), home) if quoted else None,
@@ -592,6 +599,7 @@ class Mastodon:
         self._options = options
         self._client = http.Client(TITLE, options, headers)
         self._limits = (MAX_CHARS, PER_LINK)
+        self._budget = Budget()
         self._me: dict[str, Any] | None = None
 
     @property
@@ -720,12 +728,43 @@ class Mastodon:
             found = _read(body, self._home)
         except Terminal as error:
             raise Transient("Mastodon sent an answer without posts in it.") from error
-        return Listing(
-            posts=[item for item in found if isinstance(item, Post)],
-            rejected=[item for item in found if isinstance(item, Rejected)],
-            next_token=next_token,
-            budget=_budget(answer.headers),
-        )
+        posts = self._rooted([item for item in found if isinstance(item, Post)])
+        rejected = [item for item in found if isinstance(item, Rejected)]
+        return Listing(posts, rejected=rejected, next_token=next_token, budget=self._budget)
+
+    def _rooted(self, posts: list[Post]) -> list[Post]:
+        """The posts with the first of their thread, which an instance tells apart: it is asked once for each thread.
+
+        Threads beyond THREADS_A_PAGE are known by what is answered, as all are in a stream; the store joins those that
+        it has the parts of.
+        """
+        if len(_first_of) > _FIRSTS_KEPT:
+            _first_of.clear()
+        asked = 0
+        for post in sorted(posts, key=lambda post: (post.posted_at, post.external_id)):
+            if post.external_id in _first_of:
+                continue
+            if post.parent_id is None:
+                _first_of[post.external_id] = post.external_id
+            elif post.parent_id in _first_of:
+                _first_of[post.external_id] = _first_of[post.parent_id]
+            elif asked < THREADS_A_PAGE:
+                asked += 1
+                _first_of[post.external_id] = self._first_above(post.external_id.partition("@")[0]) or post.parent_id
+        return [
+            post.model_copy(update={"root_id": _first_of.get(post.external_id, post.parent_id)})
+            if post.parent_id
+            else post
+            for post in posts
+        ]
+
+    def _first_above(self, number: str) -> str | None:
+        """The id of the first post of a thread, of any post below it; None where it is not shown."""
+        answer = self._get(f"/v1/statuses/{number}/context", fine=(403, 404, 410))
+        above = as_list(as_dict(answer.json()).get("ancestors")) if answer.status == 200 else []
+        first = as_dict(above[0]) if above else {}
+        begins = _is_number(first.get("id")) and first.get("in_reply_to_id") is None
+        return f"{first['id']}@{self._home}" if begins else None
 
     # -- answering
 
@@ -903,7 +942,9 @@ class Mastodon:
 
     def _get(self, path: str, params: Sequence[tuple[str, str]] = (), fine: tuple[int, ...] = ()) -> http.Answer:
         url = f"{self._base}/api{path}" + (f"?{urlencode(params)}" if params else "")
-        return self._judged(self._client.get(url, fine=(401, 429, *fine)))
+        answer = self._judged(self._client.get(url, fine=(401, 429, *fine)))
+        self._budget = _budget(answer.headers)
+        return answer
 
     def _send(self, method: str, path: str, fine: tuple[int, ...] = (), **request: Any) -> http.Answer:
         answer = self._client.send(method, f"{self._base}/api{path}", fine=(429, *fine), **request)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db import forgetting
-from db.mentions import text_hash
+from db.mentions import NewMention, text_hash
 from db.tables import PlatformAccount, Reply, User
 from dialogue.context import Context
 from tests.conftest import NOON, Clock
@@ -333,3 +333,33 @@ def test_users_are_untouched(any_ctx: Context) -> None:
     (id_,) = store(any_ctx, post("1")).new_ids
     _forget(any_ctx, id_)
     assert look(any_ctx, "SELECT username FROM users") == [("ada",)]
+
+
+# Threads of which a platform tells only what is answered --------------------------------------------------------------
+
+
+def _answers(external_id: str, parent_id: str, minutes_ago: int) -> NewMention:
+    return post(external_id, root_id=parent_id, parent_id=parent_id, posted_at=_minutes_ago(minutes_ago))
+
+
+def test_a_thread_of_three_is_one_conversation_page_by_page_or_at_once(any_ctx: Context) -> None:
+    store(any_ctx, post("a", posted_at=_minutes_ago(30)))
+    store(any_ctx, _answers("b", "a", 20))
+    store(any_ctx, _answers("c", "b", 10))
+    store(any_ctx, post("k", posted_at=_minutes_ago(9)), _answers("m", "l", 7), _answers("l", "k", 8))
+    counted = look(any_ctx, "SELECT root_id, mention_count FROM conversations ORDER BY root_id")
+    assert counted == [("a", 3), ("k", 3)]
+    assert look(any_ctx, "SELECT root_id FROM mentions WHERE external_id = 'm'") == [("k",)]
+
+
+def test_what_answers_our_answer_is_part_of_the_conversation_that_we_answered(any_ctx: Context) -> None:
+    store(any_ctx, post("a", posted_at=_minutes_ago(30)))
+    ((conversation,),) = look(any_ctx, "SELECT id FROM conversations")
+    with any_ctx.database.transaction() as tx:
+        reply = Reply(
+            conversation_id=conversation, draft_key="k", text="Sorry", state="sent", sent_id="b",
+            conversation_version=1, created_at=any_ctx.clock(), changed_at=any_ctx.clock(),
+        )  # fmt: skip
+        tx.session.add(reply)
+    store(any_ctx, _answers("c", "b", 10))
+    assert look(any_ctx, "SELECT root_id, mention_count FROM conversations") == [("a", 2)]

@@ -130,6 +130,8 @@ class MastodonServer(FakeServer):
                 return self._many(request.every.get("id[]", []))
             case ["v1", "statuses", number] if request.method == "GET":
                 return self._one(number)
+            case ["v1", "statuses", number, "context"]:
+                return self._context(number)
         if not signed_in:
             return Reply({"error": "This method requires an authenticated user"}, 401)
         match path[1:]:
@@ -181,6 +183,15 @@ class MastodonServer(FakeServer):
     def _one(self, number: str) -> Reply:
         known = self._known()
         return Reply(known[number]) if number in known else Reply({"error": "Record not found"}, 404)
+
+    def _context(self, number: str) -> Reply:
+        known = self._known()
+        if number not in known:
+            return Reply({"error": "Record not found"}, 404)
+        above: list[dict[str, Any]] = []
+        while (number := known[number]["in_reply_to_id"]) in known:
+            above.insert(0, known[number])
+        return Reply({"ancestors": above, "descendants": []})
 
     def _post(self, request: Request) -> Reply:
         body, key = request.json(), request.headers.get("idempotency-key", "")

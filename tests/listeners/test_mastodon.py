@@ -48,6 +48,11 @@ NOTIFICATIONS = (FIXTURES / "notifications.json").read_bytes()
 SINCE = timedelta(minutes=1)
 
 
+@pytest.fixture(autouse=True)
+def _knows_no_thread() -> None:
+    mastodon._first_of.clear()
+
+
 @pytest.fixture
 def server() -> Iterator[MastodonServer]:
     with MastodonServer() as running:
@@ -118,6 +123,37 @@ def streaming_from(server: MastodonServer) -> Mastodon:
 
 
 # --- From the wire to posts ----------------------------------------------------------------------------------------
+
+
+def test_a_thread_is_one_whatever_part_of_it_is_read(server: MastodonServer, listener: Mastodon) -> None:
+    (first,) = server.posts(1)
+    (second,) = server.posts(1, in_reply_to_id=first.partition("@")[0])
+    (third,) = server.posts(1, in_reply_to_id=second.partition("@")[0])
+    server.page_size = 1
+    roots = {post.external_id: post.root_id for post in collect(listener, Query("#kettle"), {})[0]}
+    assert roots == {first: None, second: first, third: first}
+    asked = [request for request in server.requests if request.path.endswith("/context")]
+    collect(opened(server), Query("#kettle"), {})
+    assert [request for request in server.requests if request.path.endswith("/context")] == asked, "it never changes"
+
+
+def test_a_thread_whose_beginning_is_not_shown_begins_with_what_is_answered(
+    server: MastodonServer, listener: Mastodon
+) -> None:
+    (first,) = server.posts(1)
+    (second,) = server.posts(1, in_reply_to_id=first.partition("@")[0])
+    server.deletes(first)
+    (answer,) = collect(listener, Query("#kettle"), {})[0]
+    assert (answer.external_id, answer.root_id) == (second, first)
+
+
+def test_so_many_threads_are_asked_for_and_no_more(server: MastodonServer, listener: Mastodon) -> None:
+    server.page_size = 40
+    for n in range(15):
+        server.posts(1, in_reply_to_id=str(n + 1))
+    posts = collect(listener, Query("#kettle"), {})[0]
+    assert len([request for request in server.requests if request.path.endswith("/context")]) == 10
+    assert all(post.root_id == post.parent_id for post in posts)
 
 
 def test_a_timeline_becomes_posts(listener: Mastodon) -> None:

@@ -6,6 +6,7 @@ Everything is found as a person finds it, by its label or its words, and waited 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -96,6 +97,17 @@ class Colleague:
         page.get_by_label("Server address (optional)", exact=True).fill(account.network.pds)
         page.get_by_role("button", name="Save and test").click()
         expect(page.get_by_text(account.handle).first).to_be_visible(timeout=WORKER_PATIENCE)
+
+    def goes_to_connect(self, platform: str, server: str, fields: Mapping[str, str]) -> None:
+        """From a new account to the platform's own page."""
+        page = self.page
+        self._chooses("Account", "New account …")
+        page.get_by_role("button", name=f"Connect with {platform}").click()
+        for label, value in fields.items():
+            page.get_by_label(label, exact=True).fill(value)
+        page.get_by_label("Server address (optional)", exact=True).fill(server)
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("link", name=f"Go to {platform}").click()
 
     def tests_the_account(self, says: str) -> None:
         self.page.get_by_role("button", name="Test this account").click()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from listeners import registry
 from tests.listeners.fake_server import FakeServer, Reply, Request
@@ -68,10 +69,23 @@ class OAuthServer(FakeServer):
         self.codes[code] = asked
         return {"code": code, "state": asked["state"]}
 
+    def _page(self, request: Request) -> Reply:
+        """The page, for a browser: a link to say yes, and one to say no."""
+        back = self.consent(f"{self.url}{request.path}?{urlencode(request.params)}")
+        no = {"error": "access_denied", "state": back["state"]}
+        links = {
+            word: f"{request.params['redirect_uri']}?{urlencode(query)}"
+            for word, query in {"Allow": back, "Deny": no}.items()
+        }
+        body = "".join(f'<p><a href="{html.escape(address)}">{word}</a></p>' for word, address in links.items())
+        return Reply(f"<!doctype html><h1>Let Samtal in?</h1>{body}".encode(), 200, {"Content-Type": "text/html"})
+
     # --- its tokens
 
     def reply_to(self, request: Request) -> Reply:
         path, who = WHO[self.platform]
+        if request.path == urlsplit(self.flow.authorize_url).path:
+            return self._page(request)
         if request.method == "POST" and request.path == self.flow.register_path:
             return self._registers(request.form())
         if request.path == urlsplit(self.flow.token_url).path:

@@ -66,6 +66,7 @@ class AccountRow:
     saved_at: datetime | None
     access_until: datetime | None
     renew_at: datetime | None
+    limits: dict[str, int]
 
 
 _JOINED = ("author_name", "mention_url", "account_handle")

@@ -110,6 +110,7 @@ class AccountRow:
     connected_at: datetime | None
     access_until: datetime | None
     renew_at: datetime | None
+    limits: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +377,7 @@ def save_account(tx: Transaction, account_id: int | None, values: Mapping[str, A
 
 
 def account_checked(tx: Transaction, account_id: int, now: datetime, ok: bool, words: str, **who: Any) -> None:
-    """Notes what a check found; `who` are handle and external_id where it said who we are."""
+    """Notes what a check found; `who` are handle, external_id and limits, as far as it said them."""
     tx.connection.execute(
         update(_accounts)
         .where(_accounts.c.id == account_id)

@@ -146,6 +146,10 @@ class PlatformAccount(SQLModel, table=True):
     """Until then the access that the platform gave is good; None where it has no end that we know of."""
     renew_at: datetime | None = Field(default=None, index=True)
     """When that access is renewed; None where it is not. A worker that does moves it on first, which is its claim."""
+    limits: dict[str, int] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'"))
+    )
+    """What the last check said of the platform's limits for it, in the listener's words."""
 
 
 class Connecting(SQLModel, table=True):

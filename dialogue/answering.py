@@ -32,6 +32,8 @@ class Outlook:
     as_whom: str = ""
     account_id: int | None = None
     opening: str = ""
+    platform: platforms.Platform | None = None
+    """What the platform allows this account, where that is known; else what it allows anybody holds."""
 
 
 def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mention: MentionRow | None) -> Outlook:
@@ -46,9 +48,10 @@ def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mentio
     if not possible or account is None:
         return Outlook("hand_off", reason)
     try:
-        post = post_of(mention)
-        verdict = opened(ctx, account).may_answer(post)
+        post, listener = post_of(mention), opened(ctx, account)
+        verdict = listener.may_answer(post)
         opening = platform.opening(post)
+        ours = platform.as_for(listener.capability)
     except ListeningError as error:
         return Outlook("hand_off", str(error))
     except Exception:  # a listener from another package may raise anything; its thread must still open
@@ -56,7 +59,7 @@ def outlook(ctx: Context, tx: Transaction, conversation: ConversationRow, mentio
         return Outlook("hand_off", f"{platform.title} could not say whether this may be answered from here.")
     if not verdict.allowed:
         return Outlook("hand_off", verdict.reason)
-    return Outlook("api", verdict.reason or platform.rule, account.handle or account.label, account.id, opening)
+    return Outlook("api", verdict.reason or platform.rule, account.handle or account.label, account.id, opening, ours)
 
 
 class Answerer(Listener, Answers, Protocol):
@@ -70,6 +73,7 @@ def opened(ctx: Context, account: rows.AccountRow) -> Answerer:
         base_url=account.base_url,
         allow_private_hosts=ctx.allow_private_hosts,
         known_as=account.external_id,
+        limits=account.limits,
         on_credentials=keeper(ctx, account.id, account.saved_at),
     )
     try:

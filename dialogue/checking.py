@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from db import forgetting, workspace
 from db import sources as rows
@@ -63,9 +64,9 @@ def ask(ctx: Context, account: AccountRow) -> Health:
         refusal = error if isinstance(error, BadCredentials) else None
     now = ctx.clock()
     with ctx.database.transaction() as tx:
-        who = {}
+        who: dict[str, Any] = {"limits": dict(health.limits)} if health.ok else {}
         if health.account is not None:
-            who = {"handle": health.account.handle, "external_id": health.account.id}
+            who |= {"handle": health.account.handle, "external_id": health.account.id}
             forgetting.mark_ours(tx, account.platform, health.account.id, now)
         rows.account_checked(tx, account.id, now, health.ok, clean(health.words)[:500], **who)
         rows.change_account(tx, account.id, next_check_at=now + EVERY)

@@ -129,6 +129,7 @@ def open_listener(ctx: Context, platform: str, account: AccountRow | None, optio
             allow_private_hosts=ctx.allow_private_hosts,
             extra={name: str(value) for name, value in options.items() if name not in own},
             known_as=account.external_id if account else None,
+            limits=account.limits if account else {},
             on_credentials=credentials.keeper(ctx, account.id, account.saved_at) if account else None,
         ),
     )

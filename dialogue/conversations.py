@@ -153,7 +153,10 @@ def open_(ctx: Context, actor: Actor, conversation_id: int) -> ConversationView:
 def count(ctx: Context, conversation_id: int, text: str) -> tuple[int, int | None]:
     """How long the text is as its platform counts, and how long it may be; None where there is no limit."""
     with ctx.database.reading() as tx:
-        platform = platforms.of(_found(tx, conversation_id).platform)
+        conversation = _found(tx, conversation_id)
+        latest = rows.mention(tx, conversation.latest_mention_id) if conversation.latest_mention_id else None
+        outlook = answering.outlook(ctx, tx, conversation, latest)
+    platform = outlook.platform or platforms.of(conversation.platform)
     return platform.length(clean(text).strip()), platform.max_chars
 
 
@@ -370,7 +373,7 @@ def _composer(
         as_whom=outlook.as_whom,
         account_id=outlook.account_id,
         answering_mention_id=latest.id if latest else None,
-        max_chars=platform.max_chars,
+        max_chars=(outlook.platform or platform).max_chars,
         counted_in=platform.counted_in,
         place_words=_place_words(conversation, latest, platform),
         draft_key=draft.draft_key if draft else key,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from listeners import registry
-from listeners.base import Answering, ListeningError, Post
+from listeners.base import Answering, Capability, ListeningError, Post
 
 CONNECT = "Connect an account to answer from here."
 SAMPLE = "Sample data: an answer is kept here and never sent."
@@ -32,6 +32,10 @@ class Platform:
     attribution: str = ""
     opening: Callable[[Post], str] = lambda post: ""
     seen_by: Callable[[Post], str] = lambda post: "in public"
+
+    def as_for(self, allows: Capability) -> Platform:
+        """The same, with how long an answer may be by the capability of one account's listener."""
+        return replace(self, max_chars=allows.max_chars, length=allows.length)
 
 
 def of(name: str) -> Platform:

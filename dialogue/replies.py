@@ -145,7 +145,7 @@ def send(
             raise Stale(STALE)
         if outlook.how == "none":
             raise DialogueError(outlook.reason)
-        _check_length(conversation.platform, text)
+        _check_length(outlook.platform or platforms.of(conversation.platform), text)
         reply_id = existing.id if existing else _add(tx, ctx, actor, conversation, mention, text, draft_key, "web")
         state = _state_after_send(tx, actor, outlook)
         _change(
@@ -688,10 +688,9 @@ def _bounded(text: str) -> str:
     return text
 
 
-def _check_length(platform_name: str, text: str) -> None:
+def _check_length(platform: platforms.Platform, text: str) -> None:
     if not text:
         raise DialogueError("The answer is empty. Write something.")
-    platform = platforms.of(platform_name)
     used = platform.length(text)
     if platform.max_chars is not None and used > platform.max_chars:
         over = used - platform.max_chars

@@ -370,6 +370,8 @@ class Health:
     words: str
     account: Author | None = None
     expires_at: datetime | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """What is allowed there and nowhere else on the platform, such as how long a post may be; see `Options.limits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,6 +545,8 @@ class Options:
     """Whatever else one platform understands; the platform's page in docs/ lists it."""
     known_as: str | None = None
     """Who we are there by `Author.id`, as the account's last check said, for a platform whose token does not tell."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """What the account's last check said in `Health.limits`; a listener's `capability` goes by it."""
     on_credentials: Callable[[Mapping[str, str]], None] | None = field(default=None, repr=False)
     """Keeps credentials that the platform gave in place of the account's, by field name: a refresh token, say, that is
     good once. A listener calls it before it uses anything that came with them; when it returns, they are kept. It

@@ -582,6 +582,18 @@ def _too_many(headers: Mapping[str, str]) -> Transient:
     return Transient("Mastodon had too many requests from us (429).", wait)
 
 
+_LIMITS = ("max_characters", "characters_reserved_per_url")
+
+
+def _limits(says: Mapping[str, object]) -> tuple[int, int]:
+    """How long a post may be and what a link counts, by the instance's names; Mastodon's own where it does not say."""
+    most, per_link = (says.get(name) for name in _LIMITS)
+    return (
+        most if isinstance(most, int) and is_count(most, 10**6) and most else MAX_CHARS,
+        per_link if isinstance(per_link, int) and is_count(per_link, 1_000) else PER_LINK,
+    )
+
+
 # --- The listener --------------------------------------------------------------------------------------------------
 
 
@@ -598,13 +610,13 @@ class Mastodon:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._options = options
         self._client = http.Client(TITLE, options, headers)
-        self._limits = (MAX_CHARS, PER_LINK)
+        self._limits = _limits(options.limits)
         self._budget = Budget()
         self._me: dict[str, Any] | None = None
 
     @property
     def capability(self) -> Capability:
-        """With the instance's own limit, once it has been asked."""
+        """With the instance's own limits, as far as it was asked for them, now or in an earlier check."""
         most, per_link = self._limits
         if self._limits == (MAX_CHARS, PER_LINK):
             return CAPABILITY
@@ -618,7 +630,8 @@ class Mastodon:
         if not self._token:
             return Health(True, f"{self._home} answers. Without an access token only hashtags can be read.")
         account = _author(self._who(), self._home)
-        return Health(True, f"Signed in as @{account.handle}; a post takes {self._limits[0]:,} characters.", account)
+        words = f"Signed in as @{account.handle}; a post takes {self._limits[0]:,} characters."
+        return Health(True, words, account, limits=dict(zip(_LIMITS, self._limits, strict=True)))
 
     def fetch(self, query: Query, cursor: Cursor) -> Iterator[Page]:
         """Pages of posts newest first, above the cursor's mark. Raises Transient, Terminal."""
@@ -920,16 +933,14 @@ class Mastodon:
     # -- the wire
 
     def _ask_for_limits(self) -> None:
-        """How long a post may be here. What is older than 4 does not say in this place; then Mastodon's own holds."""
+        """How long a post may be here. Mastodon before 4, and others that speak its API, say so in the older place."""
         answer = self._get("/v2/instance", fine=(404,))
         if answer.status == 404:
-            return
-        says = as_dict(as_dict(as_dict(answer.json()).get("configuration")).get("statuses"))
-        most, per_link = says.get("max_characters"), says.get("characters_reserved_per_url")
-        self._limits = (
-            most if isinstance(most, int) and is_count(most, 10**6) and most else MAX_CHARS,
-            per_link if isinstance(per_link, int) and is_count(per_link, 1_000) else PER_LINK,
-        )
+            answer = self._get("/v1/instance", fine=(404,))
+        if answer.status == 200:
+            instance = as_dict(answer.json())
+            says = as_dict(as_dict(instance.get("configuration")).get("statuses"))
+            self._limits = _limits({"max_characters": instance.get("max_toot_chars"), **says})
 
     def _who(self) -> dict[str, Any]:
         """Our own account, asked for once."""

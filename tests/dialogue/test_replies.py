@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from db import mentions
 from db.tables import PlatformAccount
-from dialogue import conversations, inbox, points, replies
+from dialogue import checking, conversations, inbox, points, replies
 from dialogue.context import DialogueError, Missing, NotAllowed, Role, Stale
-from listeners.base import Post, Sent, Terminal
+from listeners.base import Health, Options, Post, Sent, Terminal
 from tests.conftest import as_role
 from tests.dialogue import wall
 from tests.dialogue.conversing import World
@@ -122,6 +122,35 @@ def test_what_an_answer_begins_with_is_seen_in_the_empty_draft(world: World, mon
     world.sends(conversation, "Without a name")
     world.works_later(seconds=AFTER_UNDO)
     assert world.standing() == ["Without a name"], "an answer is posted as it was written"
+
+
+class LongerHere(wall.WallListener):
+    """As an instance that lets its people write more than others do."""
+
+    def __init__(self, base_url: str, token: str, longest: int) -> None:
+        super().__init__(base_url, token)
+        self.capability = replace(wall.CAPABILITY, max_chars=longest)
+
+    def check(self) -> Health:
+        return replace(super().check(), limits={"longest": 300})
+
+
+def test_an_answer_may_be_as_long_as_the_account_s_check_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def longer(account: Mapping[str, str], options: Options) -> LongerHere:
+        return LongerHere(options.base_url or "", account.get("token", ""), options.limits.get("longest", 100))
+
+    monkeypatch.setattr(wall, "open", longer)
+    account_id = world.connects()
+    conversation = world.says("p1")
+    assert world.opens(conversation).composer.max_chars == 100
+    with pytest.raises(DialogueError, match="takes 100"):
+        world.sends(conversation, "x" * 250)
+    checking.check(world.ctx, account_id)
+    assert world.opens(conversation).composer.max_chars == 300
+    assert conversations.count(world.ctx, conversation, "x" * 250) == (250, 300)
+    world.sends(conversation, "x" * 250)
+    world.works_later(seconds=AFTER_UNDO)
+    assert world.standing() == ["x" * 250]
 
 
 class OneAnswerEach(wall.WallListener):

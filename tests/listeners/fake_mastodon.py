@@ -65,6 +65,8 @@ class MastodonServer(FakeServer):
         self.keys: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
         self.max_characters = 500
+        self.per_link = 23
+        self.says_limits_in = "v2"
         self.shows_many = True
         """False: older than 4.3, which shows posts one at a time."""
         self.shows_sources = True
@@ -120,8 +122,8 @@ class MastodonServer(FakeServer):
     def _reply_to(self, request: Request, path: list[str]) -> Reply:
         signed_in = request.headers.get("authorization") == "Bearer t0ken"
         match path[1:]:
-            case ["v2", "instance"]:
-                limits = {"max_characters": self.max_characters, "characters_reserved_per_url": 23}
+            case [version, "instance"] if version == self.says_limits_in:
+                limits = {"max_characters": self.max_characters, "characters_reserved_per_url": self.per_link}
                 urls = {"streaming": self.streams_at}
                 return Reply({"domain": HOME, "configuration": {"statuses": limits, "urls": urls}})
             case ["v1", "timelines", "tag", _]:

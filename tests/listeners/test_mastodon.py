@@ -156,6 +156,24 @@ def test_so_many_threads_are_asked_for_and_no_more(server: MastodonServer, liste
     assert all(post.root_id == post.parent_id for post in posts)
 
 
+@pytest.mark.parametrize("version", ["v2", "v1"])
+def test_how_long_an_answer_may_be_is_the_instance_s_own_and_kept(server: MastodonServer, version: str) -> None:
+    server.max_characters, server.per_link, server.says_limits_in = 5_000, 30, version
+    health = opened(server).check()
+    assert health.limits == {"max_characters": 5_000, "characters_reserved_per_url": 30}
+    asked = len(server.requests)
+    options = Options(server.url, 2.0, allow_private_hosts=True, limits=health.limits)
+    allows = registry.open("mastodon", {"instance": HOME, "token": "t0ken"}, options).capability
+    assert (allows.max_chars, allows.length("See https://example.com/a")) == (5_000, 34)
+    assert len(server.requests) == asked, "nobody is asked while somebody types"
+
+
+def test_nonsensical_limits_are_mastodon_s_own(server: MastodonServer) -> None:
+    server.max_characters = -7
+    server.per_link = 10**9
+    assert opened(server).check().limits == {"max_characters": 500, "characters_reserved_per_url": 23}
+
+
 def test_a_timeline_becomes_posts(listener: Mastodon) -> None:
     said, reply, picture, quote, boost, broken = listener.parse(HASHTAG)
     assert isinstance(said, Post)

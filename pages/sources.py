@@ -305,7 +305,7 @@ def show_rename(one: sources.SourceView) -> None:
 @st.dialog("Read further back", icon=":material/history:", on_dismiss=lambda: state.close_up("back"))
 def show_back(one: sources.SourceView, now: datetime) -> None:
     """From which day on; the worker does the rest, beside the source's own reading."""
-    st.markdown(f"**{text.plain(one.label, 100)}**: what was posted before it was connected.")
+    st.markdown(f"**{text.plain(one.label, 100)}**: what was posted earlier.")
     st.markdown(f":material/history: {text.plain(one.reach, 300)}")
     if not one.looks_back or one.earliest is None:
         return
@@ -416,7 +416,7 @@ def show_guide(info: sources.PlatformInfo, opened: bool) -> None:
     """Where to click for each credential, one step after the other."""
     if info.guide:
         with st.expander("How to get these", icon=":material/help:", expanded=opened):
-            st.markdown("\n".join(f"{number}. {step}" for number, step in enumerate(info.guide, 1)))
+            st.markdown(text.steps(info.guide))
 
 
 def show_account_form(info: sources.PlatformInfo, known: sources.AccountView | None = None) -> None:
@@ -499,6 +499,7 @@ def show_accounts(owned: list[sources.AccountView], platforms: list[sources.Plat
         if not owned:
             st.caption("None yet. An account is made while a source is added.")
         for one in owned:
+            access = connect.access_words(one, now)
             with st.container(
                 horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"account-{one.id}"
             ):
@@ -506,9 +507,7 @@ def show_accounts(owned: list[sources.AccountView], platforms: list[sources.Plat
                     f"**{text.plain(one.label, 80)}** "
                     + look.grey(" · ".join(filter(None, (one.platform_title, one.handle))))
                     + "  \n"
-                    + look.grey(
-                        " · ".join(filter(None, (one.check_words or "not checked yet", connect.access_words(one, now))))
-                    )
+                    + look.grey(" ".join(filter(None, (one.check_words or "not checked yet", access))))
                     + (f"  \n:orange[:material/warning: {text.plain(one.warning)}]" if one.warning else "")
                 )
                 with st.container(horizontal=True, width="content"):
@@ -591,8 +590,8 @@ def main() -> None:
 
 def empty_words(without_a_key: list[str]) -> str:
     """What to do first."""
-    named = ", ".join(f"**{text.plain(one, 40)}**" for one in without_a_key)
-    return f"Nothing is listened to yet. Connect the first source. Without a key: {named}."
+    named = text.listed(without_a_key, bold=True)
+    return f"Nothing is listened to yet. Connect the first source: {named} need no key."
 
 
 def show_dialogs(found: list[sources.SourceView], now: datetime) -> None:

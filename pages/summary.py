@@ -221,7 +221,7 @@ def show_welcome(person: Actor, without_a_key: list[str]) -> None:
     with left, st.container(border=True, key="welcome-source"):
         st.markdown(
             "### :material/podcasts: Connect a source\nA word to listen for or an address is enough, and the first "
-            f"mentions appear within a minute. Without a key: {', '.join(map(text.plain, without_a_key))}."
+            f"mentions appear within a minute. {text.listed(without_a_key)} need no key."
         )
         st.page_link("pages/sources.py", label="Go to Sources", icon=":material/arrow_forward:")
     with right, st.container(border=True, key="welcome-sample"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,6 +29,11 @@ def shorten(text: str, limit: int) -> str:
     cut = text[: limit - 1]
     word_end = cut.rfind(" ")
     return (cut[:word_end] if word_end > limit * 0.7 else cut).rstrip() + "…"
+
+
+def steps(told: Iterable[str]) -> str:
+    """A numbered list of our own sentences, in Markdown."""
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(told, 1))
 
 
 def plain(text: str, limit: int = 300) -> str:
@@ -115,6 +121,13 @@ def _date(moment: datetime, now: datetime) -> str:
 def number(value: float) -> str:
     """1842 as '1,842'."""
     return f"{value:,.0f}"
+
+
+def listed(names: list[str], *, bold: bool = False) -> str:
+    """Names as they stand in a sentence: 'GitHub, Hacker News and X'."""
+    mark = "**" if bold else ""
+    marked = [f"{mark}{plain(one, 60)}{mark}" for one in names]
+    return " and ".join(filter(None, [", ".join(marked[:-1]), *marked[-1:]]))
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

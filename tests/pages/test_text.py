@@ -177,3 +177,9 @@ def test_an_unknown_zone_is_utc() -> None:
 
 def test_one_time_is_once() -> None:
     assert (text.times(1), text.times(2), text.times(1_200)) == ("once", "2 times", "1,200 times")
+
+
+def test_names_stand_in_a_sentence() -> None:
+    assert text.listed([]) == ""
+    assert text.listed(["GitHub"], bold=True) == "**GitHub**"
+    assert text.listed(["GitHub", "Hacker News", "X"]) == "GitHub, Hacker News and X"

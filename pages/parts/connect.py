@@ -42,9 +42,8 @@ def show_form(info: sources.PlatformInfo, known: sources.AccountView | None, sub
     back = connecting.way_back(context.ctx(), info.platform, context.address(""))
     with st.form(f"connect_form_{subject}", border=True):
         st.markdown(f"**Connect with {text.plain(info.title, 60)}**")
-        for number, step in enumerate(info.connect.guide, 1):
-            st.markdown(f"{number}. {step}")
         if info.connect.guide:
+            st.markdown(text.steps(info.connect.guide))
             st.caption("Redirect URI to enter there:")
             st.code(back.address, language=None, wrap_lines=True)
         if back.problem:
@@ -127,6 +126,6 @@ def access_words(one: sources.AccountView, now: datetime) -> str:
     if not one.connected:
         return ""
     if one.renews_at is None:
-        return f"connected at {one.platform_title}"
+        return f"Connected at {one.platform_title}."
     left = text.span(one.renews_at - now) if one.renews_at > now else "a moment"
-    return f"connected at {one.platform_title}, renewed by itself in {left}"
+    return f"Connected at {one.platform_title}; access is renewed by itself, next in {left}."

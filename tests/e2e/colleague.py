@@ -103,6 +103,7 @@ class Colleague:
         page = self.page
         self._chooses("Account", "New account …")
         page.get_by_role("button", name=f"Connect with {platform}").click()
+        expect(page.get_by_text(f"{self.samtal.address}/oauth/callback")).to_be_visible()
         for label, value in fields.items():
             page.get_by_label(label, exact=True).fill(value)
         page.get_by_label("Server address (optional)", exact=True).fill(server)

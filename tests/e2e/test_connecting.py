@@ -35,7 +35,7 @@ def test_there_and_back_with_a_yes_and_with_a_no(server: OAuthServer, start: Sta
 
     page.get_by_role("link", name="Allow").click()
     expect(page.get_by_text("GitHub is connected. Signed in as acme")).to_be_visible(timeout=WORKER_PATIENCE)
-    expect(page.get_by_text("renewed by itself in")).to_be_visible()
+    expect(page.get_by_text("access is renewed by itself, next in")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/sources$"))
 
     page.get_by_role("button", name="Connect again").click()

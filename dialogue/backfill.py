@@ -7,14 +7,13 @@ that is used up, or the platform wants to be left alone, it is put off and goes 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from db import mentions, sources, workspace
 from db import requests as request_rows
 from db.engine import Transaction
-from db.mentions import Stored
 from db.sources import SourceRow
 from dialogue import audit, collecting, points, querying
 from dialogue.budgets import Allowance
@@ -30,6 +29,18 @@ OPEN = ("active", "paused")
 NOWHERE = Reach("Its platform cannot be asked for what was posted before.", possible=False)
 ALL_OF_IT = 0.9
 """A listing that ended with fewer than this part of what it may hold had come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One take of a request: what it reads, how far back, what it may spend, and where it tells how far it is."""
+
+    ctx: Context
+    source: SourceRow
+    since: datetime
+    allows: Reach
+    allowance: Allowance
+    progress: Progress
 
 
 def request(ctx: Context, actor: Actor, source_id: int, since: datetime) -> int:
@@ -98,14 +109,15 @@ def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str,
         source = _source(tx, int(payload["source_id"]))
         account = sources.account(tx, source.account_id) if source.account_id else None
     listener = collecting.open_listener(ctx, source.platform, account, source.options)
-    allows, (plan, mode) = reach(source.platform, source.mode), _read_by(source)
+    plan, mode = _read_by(source)
     kept = {"pages": 0, "posts": 0, "new": 0, "oldest": None, "newest": None} | progress.result
     cursor: Cursor = kept.get("cursor") or beginning(listener, plan, mode, since)
     allowance = collecting.allowance_of(source, account)
-    _take(ctx, source, allowance, kept)
+    reading = _Reading(ctx, source, since, reach(source.platform, source.mode), allowance, progress)
+    _take(ctx, allowance, kept)
     try:
         for page in plan.fetch(listener, mode, cursor):
-            kept = _store(ctx, source, page, kept, since, allowance, progress, allows)
+            kept = _store(reading, page, kept)
             points.reached("backfill.after_page")
             if allowance.until is not None:
                 raise PutOff(allowance.until, "The platform's limit is used up.", kept)
@@ -117,11 +129,11 @@ def read(ctx: Context, payload: dict[str, Any], progress: Progress) -> dict[str,
         allowance.give_back(tx)  # the request after the last page was not made
     ctx.triggers.understand()
     kept.pop("cursor", None)
-    return kept | {"words": _words(allows, kept, since)}
+    return kept | {"words": _words(reading.allows, kept, since)}
 
 
 def _read_by(source: SourceRow) -> tuple[Plan, str]:
-    """What its platform is asked, and in which mode: a stream has no past, the search beside it has. Raises Terminal"""
+    """What its platform is asked, and in which mode: a stream has no past, its search has. Raises Terminal."""
     read_by = querying.looked_at_by(registry.capability(source.platform), source.mode)
     mode = read_by.name if read_by else source.mode
     return querying.plan_of(replace(source, mode=mode)), mode
@@ -136,7 +148,7 @@ def beginning(listener: Listener, plan: Plan, mode: str, since: datetime) -> Cur
     return starts[first] if len(starts) == 1 else {"searches": starts, "at": first}
 
 
-def _take(ctx: Context, source: SourceRow, allowance: Allowance, kept: dict[str, Any]) -> None:
+def _take(ctx: Context, allowance: Allowance, kept: dict[str, Any]) -> None:
     """Takes the first request. Raises PutOff where there is none to be had."""
     with ctx.database.transaction() as tx:
         until = allowance.take(tx, ctx.clock())
@@ -144,40 +156,37 @@ def _take(ctx: Context, source: SourceRow, allowance: Allowance, kept: dict[str,
         raise PutOff(until, "The platform's limit is used up.", kept)
 
 
-def _store(
-    ctx: Context,
-    source: SourceRow,
-    page: Page,
-    kept: dict[str, Any],
-    since: datetime,
-    allowance: Allowance,
-    progress: Progress,
-    allows: Reach,
-) -> dict[str, Any]:
+def _store(reading: _Reading, page: Page, kept: dict[str, Any]) -> dict[str, Any]:
     """Stores a page with the cursor to go on from, in one transaction. Raises Stopped, Missing."""
-    now = ctx.clock()
-    wanted = [post for post in page.posts if post.posted_at >= since]
+    ctx, source, now = reading.ctx, reading.source, reading.ctx.clock()
+    wanted = [post for post in page.posts if post.posted_at >= reading.since]
     with ctx.database.transaction() as tx:
         _source(tx, source.id)
-        stored: Stored = mentions.upsert(
+        stored = mentions.upsert(
             tx, map(collecting.as_mention, wanted), now=now, digest=ctx.secrets.digest, source_id=source.id
         )
-        moments = [post.posted_at.isoformat() for post in wanted]
-        kept = kept | {
-            "cursor": page.cursor, "pages": kept["pages"] + 1, "new": kept["new"] + stored.new,
-            "posts": kept["posts"] + len(page.posts) + page.filtered,
-            "oldest": min([*moments, *filter(None, [kept["oldest"]])], default=None),
-            "newest": max([*moments, *filter(None, [kept["newest"]])], default=None),
-        }  # fmt: skip
-        allowance.answered(tx, now, page.budget)
-        allowance.take(tx, now)
+        stored += collecting.heed(ctx, tx, source, page)
+        kept = _further(kept, page, [post.posted_at.isoformat() for post in wanted], stored.new)
+        reading.allowance.answered(tx, now, page.budget)
+        reading.allowance.take(tx, now)
         points.reached("backfill.before_commit")
-        total = _days(now, since)
-        words = f"{_so_far(kept, allows)} · days read"
-        progress.write(tx, result=kept, words=words, done=min(total, _days_read(kept, allows, since, now)), total=total)
+        reading.progress.write(
+            tx, result=kept, words=f"{_so_far(kept, reading.allows)} · days read",
+            done=_days_read(kept, reading.allows, reading.since, now), total=_days(now, reading.since),
+        )  # fmt: skip
         if stored.new:
             workspace.bump(tx)
     return kept
+
+
+def _further(kept: dict[str, Any], page: Page, moments: list[str], new: int) -> dict[str, Any]:
+    """How far it is with a page more, whose wanted posts were made at these moments."""
+    return kept | {
+        "cursor": page.cursor, "pages": kept["pages"] + 1, "new": kept["new"] + new,
+        "posts": kept["posts"] + len(page.posts) + page.filtered,
+        "oldest": min([*moments, *filter(None, [kept["oldest"]])], default=None),
+        "newest": max([*moments, *filter(None, [kept["newest"]])], default=None),
+    }  # fmt: skip
 
 
 def _days_read(kept: dict[str, Any], allows: Reach, since: datetime, now: datetime) -> int:

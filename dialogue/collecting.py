@@ -200,7 +200,7 @@ def store_page(
         stored = mentions.upsert(
             tx, map(as_mention, page.posts), now=now, digest=ctx.secrets.digest, source_id=source.id
         )
-        stored += _heed(ctx, tx, source, page)
+        stored += heed(ctx, tx, source, page)
         points.reached("collect.before_commit")
         sources.count_page(tx, run_id, counted(stored, page))
         budget = _budget(page.budget) or source.budget
@@ -211,7 +211,7 @@ def store_page(
     return stored
 
 
-def _heed(ctx: Context, tx: Transaction, source: SourceRow, page: Page) -> Stored:
+def heed(ctx: Context, tx: Transaction, source: SourceRow, page: Page) -> Stored:
     """What a page tells of posts that are stored already, whoever found them: what they say now, and which are gone."""
     if not (page.edits or page.gone or page.gone_authors):
         return Stored()

@@ -91,6 +91,7 @@ class Tasks:
         self._ctx = ctx
         self._given: dict[tuple[Any, ...], float] = {}
         self._reading = threading.Lock()
+        self._to_read = threading.Event()
         self.streams = None if ctx is None else streaming.Running(ctx)
         self._tidied = 0.0
         # The most urgent first: what somebody watches goes before what nobody waits for.
@@ -136,10 +137,12 @@ class Tasks:
 
     def _understand(self) -> None:
         self._given.pop(("understand",), None)
-        # One reader a process: the model has its own threads. What comes meanwhile is found by the one that reads, or
-        # by the sweep.
-        if self._reading.acquire(blocking=False):
+        # One reader a process: the model has its own threads. Whoever finds it taken leaves word, and the one that
+        # reads looks for that once it has let go.
+        self._to_read.set()
+        while self._to_read.is_set() and self._reading.acquire(blocking=False):
             try:
+                self._to_read.clear()
                 understanding.understand(self.ctx)
             finally:
                 self._reading.release()

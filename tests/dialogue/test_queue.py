@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dialogue import health, requests, sources, start
+from dialogue import health, queue, requests, sources, start, understanding
 from dialogue.context import SYSTEM, Context
 from dialogue.queue import HueyTriggers, make_huey
 from settings import Settings
@@ -169,3 +170,45 @@ def test_health_tells_when_no_worker_was_ever_there_or_one_has_gone_silent(ctx: 
     silent = health.worker(ctx)
     assert not silent.alive
     assert "5 minutes" in silent.words
+
+
+def test_what_comes_while_the_reader_lets_go_is_read_without_waiting_for_the_sweep(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = queue.Tasks(make_huey(f"sqlite:///{tmp_path}/samtal.db", tmp_path), ctx)
+    reads: list[str] = []
+
+    def understand(_: Context) -> None:
+        reads.append("")
+        if len(reads) == 1:  # it has found nothing more, and still holds the lock
+            other = threading.Thread(target=tasks._understand)
+            other.start()
+            other.join(10)
+            assert not other.is_alive(), "nobody waits for the reader"
+
+    monkeypatch.setattr(understanding, "understand", understand)
+    tasks._understand()
+    assert len(reads) == 2
+
+
+def test_triggers_from_everywhere_leave_nothing_unread(
+    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = queue.Tasks(make_huey(f"sqlite:///{tmp_path}/samtal.db", tmp_path), ctx)
+    waiting: set[int] = set()
+
+    def understand(_: Context) -> None:
+        waiting.clear()
+
+    def brings(first: int) -> None:
+        for number in range(first, first + 500):
+            waiting.add(number)
+            tasks._understand()
+
+    monkeypatch.setattr(understanding, "understand", understand)
+    threads = [threading.Thread(target=brings, args=(n * 500,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert waiting == set()

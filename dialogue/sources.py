@@ -482,7 +482,8 @@ def written(ctx: Context, actor: Actor, source_id: int) -> Written:
     with ctx.database.reading() as tx:
         row = _found(tx, source_id)
     only = str(row.options.get(querying.ONLY, ""))
-    return Written(row.mode, row.query, only, not querying.is_common(row.options), row.label)
+    mode = row.mode or _capability(row.platform).default_mode
+    return Written(mode, row.query, only, not querying.is_common(row.options), row.label)
 
 
 def runs(ctx: Context, actor: Actor, source_id: int, limit: int = 20) -> list[RunView]:

@@ -121,7 +121,7 @@ def _show_fields(
 
 
 def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed, written: sources.Written) -> None:
-    raw = typed.raw if typed.key("raw") in st.session_state else mode.searches and written.raw
+    raw = typed.raw if typed.key("raw") in st.session_state else written.raw
     common = mode.searches and not raw
     st.text_input(
         mode.query_label,
@@ -134,7 +134,7 @@ def _show_query(info: sources.PlatformInfo, mode: sources.ModeInfo, typed: Typed
     if mode.searches:
         st.toggle(
             f"Written in {text.plain(info.title, 60)}'s own syntax",
-            raw,
+            written.raw,
             key=typed.key("raw"),
             help=text.plain(info.search_syntax) or None,
         )

@@ -333,7 +333,7 @@ def _refused(ctx: Context, source: SourceRow, account: AccountRow | None, error:
     """Without an account, or once it is dead, a person has to do something; until then it is asked once more."""
     if account is None or credentials.refused(ctx, account, error):
         log.warning("Source %d (%s): %s", source.id, source.platform, error)
-        return _failed(ctx, source, "terminal", str(error), error.what_to_do, None)
+        return _failed(ctx, source, "terminal", str(error), credentials.what_to_do(account, error), None)
     log.info("Source %d (%s) is asked once more: %s", source.id, source.platform, error)
     next_at = ctx.clock() + credentials.CONFIRMED_AFTER
     return _failed(ctx, source, "transient", f"{error} Platforms say so in passing, too.", "", next_at)

@@ -62,6 +62,11 @@ def again(account: AccountRow) -> str:
     return "Connect it again." if account.connected_at is not None else "Enter its credentials again."
 
 
+def what_to_do(account: AccountRow | None, error: BadCredentials) -> str:
+    """What to do about a refusal: what the listener says, but for an account that was connected there."""
+    return CONNECT_AGAIN if account is not None and account.connected_at is not None else error.what_to_do
+
+
 def check_access(account: AccountRow | AnsweringRow, now: datetime) -> None:
     """Raises where what the platform gave is over: Transient while it is renewed, BadCredentials where it is not."""
     if account.access_until is None or account.access_until > now:

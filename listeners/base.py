@@ -256,6 +256,8 @@ class OAuth:
     """How to register our application there, step by step, in Markdown."""
     site: Callable[[Mapping[str, str]], str] | None = field(default=None, compare=False)
     """The address of an account's own server, from its fields. Raises Terminal."""
+    api_host: str = ""
+    """What the host of its API begins with and the host for people does not, where `Options.base_url` names the one."""
     register_path: str = ""
     """Where an application registers itself on `site`, so that nobody has to."""
     extra: tuple[tuple[str, str], ...] = ()

@@ -166,6 +166,7 @@ CAPABILITY = Capability(
         asks=("client_id", "client_secret"),
         access="token",
         refresh="refresh_token",
+        api_host="api.",
         guide=(
             "On [GitHub](https://github.com/settings/developers) open *Settings*, *Developer settings*, *OAuth apps*, "
             "*New OAuth app*, and enter the redirect URI below as the *authorization callback URL*. It may answer in "

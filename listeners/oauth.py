@@ -125,7 +125,7 @@ def _address(flow: OAuth, url: str, account: Mapping[str, str], options: Options
     """An address of the flow's, on the account's own server where it has one."""
     if options.base_url:
         here = urlsplit(options.base_url)
-        return urlunsplit((here.scheme, here.netloc, urlsplit(url).path, "", ""))
+        return urlunsplit((here.scheme, here.netloc.removeprefix(flow.api_host), urlsplit(url).path, "", ""))
     return f"{flow.site(account)}{url}" if flow.site else url
 
 

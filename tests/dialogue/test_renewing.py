@@ -193,6 +193,20 @@ def test_a_refresh_token_that_was_taken_back_asks_to_connect_again(
     assert stored(ctx, account_id)[0].dead_at is not None, "access that is still good brings nothing back to life"
 
 
+def test_a_source_whose_access_was_taken_back_says_to_connect_it_again(
+    ctx: Context, colleague: Actor, server: OAuthServer, clock: Clock
+) -> None:
+    account_id = connected(ctx, colleague, server)
+    source_id = sources.add(ctx, colleague, "x", "kettle", "search", "Kettles", account_id)
+    server.accesses.clear()
+    server.fails(Reply({"title": "Unauthorized", "status": 401}, 401))
+    for _ in range(2):
+        collecting.collect(ctx, source_id)
+        clock.forward(minutes=6)
+    (view,) = sources.list_(ctx, colleague)
+    assert view.what_to_do == "Connect it again, on the page Sources."
+
+
 def test_a_secret_that_was_changed_there_asks_to_connect_again(
     ctx: Context, colleague: Actor, server: OAuthServer, clock: Clock
 ) -> None:

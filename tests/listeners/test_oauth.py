@@ -79,6 +79,12 @@ def test_the_platforms_own_page_is_asked_where_no_other_address_is_given() -> No
         assert started.kept.get("code_verifier", "none there") not in started.url
 
 
+@pytest.mark.parametrize("base", ["https://api.acme.ghe.example", "https://acme.ghe.example/api/v3"])
+def test_a_server_of_ones_own_has_its_page_beside_its_api(base: str) -> None:
+    started = oauth.start(registry.capability("github"), APP, Options(base), BACK, "st4te")
+    assert started.url.startswith("https://acme.ghe.example/login/oauth/authorize?")
+
+
 def test_what_is_passed_around_shows_nothing(server: OAuthServer) -> None:
     capability, account = registry.capability(server.platform), entered(server)
     started = oauth.start(capability, account, options(server), BACK, "st4te")

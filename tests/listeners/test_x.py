@@ -754,6 +754,33 @@ class TestAnswers:
         assert caught.value.retry_after == pytest.approx(3600, abs=5)
 
 
+class TestAsAUserOfOAuth2:
+    """With the access that `Capability.oauth` gives, in place of an app's token and four keys."""
+
+    CONNECTED = {"bearer_token": "users-access", "refresh_token": "r3fresh", "client_id": "samtal"}
+
+    def connected(self, server: XServer, known_as: str | None = "4001") -> XListener:
+        options = Options(server.url, 2.0, allow_private_hosts=True, known_as=known_as)
+        listener = registry.open("x", self.CONNECTED, options)
+        assert isinstance(listener, XListener)
+        return listener
+
+    def test_it_reads_answers_and_finds_its_answer_as_that_user(self, server: XServer) -> None:
+        listener = self.connected(server)
+        server.posts(1)
+        (asked,) = collect(listener, MENTIONS, {})[0]
+        sent = listener.answer(asked, "We look into it", "k")
+        found = listener.find(asked, "We look into it", "k", SINCE)
+        assert isinstance(found, Sent)
+        assert found.external_id == sent.external_id
+        assert {request.headers["authorization"] for request in server.requests} == {"Bearer users-access"}
+
+    def test_before_x_has_said_who_we_are_nobody_is_answered(self, server: XServer, asked: Post) -> None:
+        verdict = self.connected(server, None).may_answer(asked)
+        assert not verdict.allowed
+        assert "test the account" in verdict.reason
+
+
 class TestFind:
     def test_names_before_the_words_and_the_form_of_addresses_make_no_difference(
         self, server: XServer, listener: XListener, asked: Post

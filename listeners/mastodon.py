@@ -51,7 +51,7 @@ from listeners.base import (
 from listeners.plain_text import from_html, one_line
 from listeners.streaming import Changed, Event, Gone, Made, Other
 from listeners.untrusted import as_dict, as_list, is_count, iso_moment
-from listeners.walking import ByTime, Listing, Mark, Token, onward, since, walk
+from listeners.walking import ByTime, Listing, Mark, Token, in_slices, onward, since, sliced, walk
 
 PLATFORM = "mastodon"
 TITLE = "Mastodon"
@@ -137,7 +137,7 @@ CAPABILITY = Capability(
             query_label="Words to search for",
             help="In the text. Finds only those who let themselves be found. Needs an access token.",
             syntax=_SYNTAX,
-            reach=Reach("A search on Mastodon ends after the latest 10,000 posts.", ends_after=SEARCH_ENDS),
+            reach=Reach("Each instance gives what its search finds, back to its beginning."),
         ),
         Mode(
             name="notifications",
@@ -649,11 +649,11 @@ class Mastodon:
             return self._said_to_us(cursor)
         if not words:
             raise Terminal("There is nothing to search for.", "Enter the words to search for.")
-        return walk(lambda token: self._found(words, token), cursor, order=ByTime(OVERLAP))
+        return walk(sliced(lambda before, token: self._found(words, before, token)), cursor, order=ByTime(OVERLAP))
 
     def since(self, query: Query, moment: datetime) -> Cursor:
         """See `LooksBack`."""
-        return since(moment)
+        return in_slices(moment) if query.mode == "search" else since(moment)
 
     def stream(self, query: Query, cursor: Cursor, *, stop: Callable[[], bool]) -> Iterator[Page]:
         """What `fetch` gives, as it happens, with what was deleted meanwhile. Raises Transient, Terminal.
@@ -706,15 +706,18 @@ class Mastodon:
         answer = self._get(path, [*params, *_page(token)])
         return self._listing(answer, answer.json(), _next_max_id(answer.headers.get("link", "")))
 
-    def _found(self, words: str, token: Token) -> Listing:
-        """A page of search, which goes on by offset: newer versions read a max_id as a moment, and lose its second.
+    def _found(self, words: str, before: datetime | None, token: Token) -> Listing:
+        """A page of search, which goes on by offset: newer versions read a max_id as a moment, and lose its fraction.
 
-        A post that comes meanwhile moves the others down, so that some are read again and none is missed. What the
-        account has muted is taken out of a page, which therefore may be short, and only an empty one is the last.
+        So that bounds a slice of time, below which the next one begins: a search ends after SEARCH_ENDS. A post that
+        comes meanwhile moves the others down, so that some are read again and none is missed. What the account has
+        muted is taken out of a page, which therefore may be short, and only an empty one is the last.
         """
         offset = token or 0
         below = offset + PAGE_SIZE if offset + 2 * PAGE_SIZE <= SEARCH_ENDS else None
         params = {"q": words, "type": "statuses", "limit": str(PAGE_SIZE), "offset": str(offset)}
+        if before is not None:
+            params["max_id"] = str(int(before.timestamp() * 1_000) << 16)
         answer = self._get("/v2/search", list(params.items()))
         body = answer.json()
         return self._listing(answer, body, below if as_list(as_dict(body).get("statuses")) else None)

@@ -57,6 +57,8 @@ class MastodonServer(FakeServer):
     def __init__(self) -> None:
         super().__init__()
         self.started = datetime.now(UTC) - timedelta(days=1)
+        self.search_ends = 10_000
+        """So many posts one search gives, whatever lies below."""
         self.statuses: list[dict[str, Any]] = []
         self.ours: list[dict[str, Any]] = []
         self.sources: dict[str, str] = {}
@@ -167,7 +169,10 @@ class MastodonServer(FakeServer):
 
     def _search(self, request: Request) -> Reply:
         start, limit = int(request.params["offset"]), int(request.params["limit"])
+        before = int(request.params.get("max_id", 2**62)) >> 16  # milliseconds, of which only the second counts
+        moment = datetime.fromtimestamp(min(before // 1_000, 9_999_999_999), UTC)
         found = [one for one in self.statuses[::-1] if one["id"] not in self.gone]
+        found = [one for one in found if datetime.fromisoformat(one["created_at"]) < moment][: self.search_ends]
         return Reply({"accounts": [], "hashtags": [], "statuses": found[start : start + limit]})
 
     def _known(self) -> dict[str, dict[str, Any]]:

@@ -324,6 +324,24 @@ def test_a_search_asks_for_posts_only_and_goes_on_by_offset(server: MastodonServ
     assert {one.params["type"] for one in server.requests} == {"statuses"}
 
 
+def test_what_lies_below_the_end_of_a_search_is_read_in_slices(
+    server: MastodonServer, listener: Mastodon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listeners.mastodon.PAGE_SIZE", 4)
+    monkeypatch.setattr("listeners.mastodon.SEARCH_ENDS", 12)
+    server.search_ends = 12
+    posted = server.posts(50)
+    query = Query("kettle", "search")
+    assert len(collect(listener, query, {})[0]) == 12
+    server.requests.clear()
+    posts, _ = collect(listener, query, listener.since(query, server.started))
+    assert sorted(post.external_id for post in posts) == sorted(posted)
+    assert max(int(one.params["offset"]) for one in server.requests) < 12, "never further than a search goes"
+    moments = list(dict.fromkeys(int(one.params["max_id"]) for one in server.requests if "max_id" in one.params))
+    assert moments == sorted(moments, reverse=True)
+    assert len(moments) >= 4
+
+
 def test_a_mention_that_was_long_on_its_way_is_new_all_the_same(server: MastodonServer, listener: Mastodon) -> None:
     server.posts(4)
     _, cursor = collect(listener, Query("", "notifications"), {})

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import secrets
+import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Self
+from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks.at_network import PDS, Account, AtNetwork
 from listeners import bluesky
-from listeners.base import Absent, Cursor, Options, Post, Query, Sent, Terminal, Transient
+from listeners.base import Absent, Cursor, Options, Page, Post, Query, Sent, Terminal, Transient
 from listeners.bluesky import Bluesky
+from listeners.bluesky_stream import FIREHOSE_PATH
 from tests.listeners.contract import collect
+from tests.listeners.stream_contract import Store
 
 pytestmark = pytest.mark.real_network
 
@@ -267,6 +274,85 @@ def test_a_cursor_that_the_server_does_not_know_is_given_up_in_words(listener: B
     assert (page.cursor, [one.where for one in page.rejected]) == ({}, ["stream"])
     with pytest.raises(Transient, match="cut the stream"):
         next(reading)
+
+
+def test_cut_at_random_the_firehose_tells_of_every_post_once(
+    network: AtNetwork, alice: Account, company: Account, word: str
+) -> None:
+    """The bytes of the real stream end where chance has it, mostly within a frame."""
+    chance = random.Random(7)
+    with Scissors(urlsplit(PDS).port or 80) as scissors:
+        address = f"ws://127.0.0.1:{scissors.port}{FIREHOSE_PATH}"
+        options = Options(PDS, allow_private_hosts=True, extra={"stream_url": address})
+        store, written, kept = Counting(), set[str](), set[str]()
+        writing = threading.Thread(target=lambda: written.update(alice.posts(f"{word} {n}") for n in range(40)))
+
+        def ends() -> bool:
+            if store.cursor and not writing.ident:
+                writing.start()
+            if writing.ident and not writing.is_alive() and written <= set(store.posts):
+                kept.update(written)
+            return bool(kept)
+
+        scissors.cuts_after = lambda: chance.randrange(2_000, 12_000)
+        store.seconds = 60.0
+        store.reads(lambda: bluesky.open(company.credentials, options), Query(word, "stream"), ends)
+    assert len(written) == 40
+    assert store.told == Counter(written), "each once, and nothing else"
+    assert len(store.cuts) >= 3, "it was cut, and not once"
+
+
+class Counting(Store):
+    """A store that counts how often it was told of each post."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: Counter[str] = Counter()
+
+    def keep(self, page: Page) -> None:
+        super().keep(page)
+        self.told.update(post.external_id for post in page.posts)
+
+
+class Scissors:
+    """A port on loopback in front of another one, which cuts each connection after so many bytes of what comes back."""
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.cuts_after: Callable[[], int] = lambda: 10**9
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("localhost", self._behind))
+            threading.Thread(target=_pass_on, args=(near, far, 10**9), daemon=True).start()
+            threading.Thread(target=_pass_on, args=(far, near, self.cuts_after()), daemon=True).start()
+
+
+def _pass_on(one: socket.socket, other: socket.socket, left: int) -> None:
+    """Hands on so many bytes, and then ends both connections."""
+    try:
+        while left > 0 and (data := one.recv(min(left, 4_096))):
+            other.sendall(data)
+            left -= len(data)
+    except OSError:
+        pass  # the other side of the pair was cut first
+    for end in (one, other):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
 
 
 class Firehose:

@@ -135,8 +135,9 @@ def _ask(ctx: Context, source: SourceRow, account: AccountRow | None, every: tim
             around = context.ids(tx, [one.id for one in batch])
         if not batch:
             return gone, False
-        _spend(ctx, source, account)
-        told = _told(listener, list(dict.fromkeys([*(one.external_id for one in batch), *around])))
+        asked = list(dict.fromkeys([*(one.external_id for one in batch), *around]))
+        _spend(ctx, source, account, -(-len(asked) // ASKED_AT_ONCE))
+        told = _told(listener, asked)
         gone += _settle(ctx, source, batch, around, told)
         points.reached("recheck.after_batch")
     return gone, True
@@ -147,16 +148,17 @@ def _told(listener: Deletes, external_ids: Sequence[str]) -> Mapping[str, Post |
     return (listener.as_they_are if isinstance(listener, ReadsAgain) else listener.still_there)(external_ids)
 
 
-def _spend(ctx: Context, source: SourceRow, account: AccountRow | None) -> None:
-    """Takes a request from the account's budget, of the reserve too. Raises Transient where nothing is left at all."""
+def _spend(ctx: Context, source: SourceRow, account: AccountRow | None, requests: int) -> None:
+    """Takes requests from the account's budget, of the reserve too. Raises Transient where nothing is left at all."""
     now = ctx.clock()
     with ctx.database.transaction() as tx:
         allowance = allowance_of(source, account, spares=False)
         allowance.kind = ""  # where the platform tells kinds apart, look-ups are another than what the source reads
-        until = allowance.take(tx, now)
-        allowance.answered(tx, now)
-    if until is not None:
-        raise Transient("the platform's limit is used up", (until - now).total_seconds())
+        for _ in range(requests):
+            until = allowance.take(tx, now)
+            if until is not None:
+                raise Transient("the platform's limit is used up", (until - now).total_seconds())
+            allowance.answered(tx, now)
 
 
 def _settle(

@@ -301,7 +301,7 @@ def _posts(document: object, read_in: Set[str] = frozenset()) -> list[Post | Rej
     data = document.get("data", [])
     tweets = data if isinstance(data, list) else [data]
     includes = as_dict(document.get("includes"))
-    along = _Along(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | _by_id(tweets), read_in)
+    along = _Along.of(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | _by_id(tweets), read_in)
     where = "data[{}]" if isinstance(data, list) else "data"
     read = (_post_or_rejected(tweet, where.format(n), along) for n, tweet in enumerate(tweets))
     return [one for one in read if one is not None]
@@ -318,12 +318,17 @@ class _Along:
     users: _Json
     tweets: _Json
     read_in: Set[str]
+    firsts: Mapping[str, str]
+    """Of posts that were edited: the first id, by each of their ids."""
+
+    @classmethod
+    def of(cls, users: _Json, tweets: _Json, read_in: Set[str]) -> _Along:
+        edited = [versions for tweet in tweets.values() if len(versions := _versions(tweet)) > 1]
+        return cls(users, tweets, read_in, {name: versions[0] for versions in edited for name in versions})
 
     def first(self, name: str) -> str:
-        """The id that a post began with, where it is known that this is a later version of it."""
-        told = self.tweets.get(name)
-        named = (told,) if told else self.tweets.values()  # of an edited post only the newest version may be here
-        return next((ids[0] for ids in map(_versions, named) if name in ids), name)
+        """The id that a post began with, as far as it is known that this is a version of it."""
+        return self.firsts.get(name, name)
 
 
 def _versions(tweet: _Json) -> list[str]:
@@ -600,10 +605,10 @@ class XListener:
             left, below = token or (ours, None)
             bounds = _bounds(mark, below, datetime.now(UTC) - SEARCH_REACHES_BACK)
             now, later = left[:WATCHED_AT_ONCE], left[WATCHED_AT_ONCE:]
-            if bounds is None or not now:
+            if not now:
                 return Listing([])
             quoted = " OR ".join(f"quotes_of_tweet_id:{name}" for name in now)
-            listing = self._page(_searching(_search(quoted)), bounds)
+            listing = Listing([]) if bounds is None else self._page(_searching(_search(quoted)), bounds)
             below = listing.next_token
             return replace(listing, next_token=[left, below] if below else [later, None] if later else None)
 
@@ -676,7 +681,7 @@ class XListener:
         if later:
             told = _joined(told, self._looked_up(list(later.values())))
         includes, gone = as_dict(told.get("includes")), _Gone.of(told)
-        along = _Along(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | tweets, self._read_in)
+        along = _Along.of(_by_id(includes.get("users")), _by_id(includes.get("tweets")) | tweets, self._read_in)
         return {
             name: _standing(name, later.get(name, name), along, gone)
             for name in names

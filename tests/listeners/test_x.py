@@ -625,6 +625,25 @@ class TestQuotes:
         again, _ = collect(listener, QUOTES, cursor)
         assert len(again) <= 2, "only the last minute before the newest"
 
+    def test_a_walk_that_rested_too_long_goes_on_with_the_posts_that_it_had_not_come_to(
+        self, server: XServer, listener: XListener
+    ) -> None:
+        names = [server.we_say(f"Kettle {n}", days_ago=5 - n / 10) for n in range(12)]
+        server.quoted = names[0]
+        (quote,) = server.posts(1)
+        newest_first, long_ago = names[::-1], id_at(time.time() - 8 * 86_400)
+        token = [newest_first, long_ago]
+        stopped = {
+            "done_until": None,
+            "walking": {"top": None, "continue_from": token, "pages": 1},
+            "ours": newest_first,
+        }
+        pages = listener.fetch(QUOTES, stopped)
+        assert [[post.external_id for post in page.posts] for page, _ in zip(pages, range(2), strict=False)] == [
+            [],
+            [quote],
+        ]
+
     def test_nobody_is_asked_where_we_have_said_nothing(self, server: XServer, listener: XListener) -> None:
         assert collect(listener, QUOTES, {}) == ([], {"done_until": None, "ours": []})
         assert [request.path for request in server.requests] == ["/2/users/4001/tweets"]

@@ -137,6 +137,8 @@ class HookView:
     layout: Layout
     confirmed: bool
     parts: tuple[PartView, ...]
+    lists: tuple[PartView, ...]
+    """Where the newest delivery has lists that may be its items, with how many there are."""
     waiting: int
     rejected: int
     refused_at: datetime | None
@@ -445,6 +447,7 @@ def view(ctx: Context, actor: Actor, source_id: int, limit: int = 10) -> HookVie
         layout=layout,
         confirmed=hook.confirmed_at is not None,
         parts=_parts(hook, layout, body),
+        lists=_lists(body),
         waiting=by_state.get("waiting", 0),
         rejected=by_state.get("rejected", 0),
         refused_at=hook.refused_at,
@@ -465,6 +468,35 @@ def _parts(hook: HookRow, layout: Layout, body: bytes | None) -> tuple[PartView,
     chosen = [pointer for pointers in layout.fields.values() for pointer in pointers]
     pointers = dict.fromkeys([*words, *hook.paths, *chosen])
     return tuple(PartView(one, webhook.in_words(one), words.get(one, "")) for one in pointers)
+
+
+def _lists(body: bytes | None) -> tuple[PartView, ...]:
+    found = webhook.lists(webhook.load(body)) if body else {}
+    return tuple(
+        PartView(one, webhook.in_words(one), "1 item" if count == 1 else f"{count:,} items")
+        for one, count in found.items()
+    )
+
+
+def layout_at(ctx: Context, actor: Actor, source_id: int, named: str) -> tuple[Layout, tuple[PartView, ...]]:
+    """What can be chosen where somebody says that the items are, "" being the delivery itself, and a guess at it.
+
+    Raises DialogueError where the newest delivery that is not read to its end has no list there.
+    """
+    require(actor, Role.ADMIN)
+    with ctx.database.reading() as tx:
+        _found(tx, source_id)
+        body = rows.newest_body(tx, source_id)
+    if body is None:
+        raise DialogueError("Everything that came has been read. Send a delivery first, so that it can be shown.")
+    try:
+        each, data = webhook.pointer_of(named), webhook.load(body)
+        webhook.items(data, Layout(each))
+    except Terminal as error:
+        raise DialogueError(f"{error} {error.what_to_do}") from error
+    found = webhook.leaves(data, each)
+    parts = tuple(PartView(one.pointer, webhook.in_words(one.pointer), one.words) for one in found)
+    return webhook.guess(data, each), parts
 
 
 def _delivery_view(row: DeliveryRow, confirmed: bool) -> DeliveryView:

@@ -355,9 +355,9 @@ def in_words(pointer: str) -> str:
 # --- Guessing which part is what ------------------------------------------------------------------------------------
 
 
-def guess(data: Any) -> Layout:
-    """Which part is what, judged by their names; without a text where none looks like it."""
-    each = _list_in(data)
+def guess(data: Any, each: str | None = None) -> Layout:
+    """Which part is what, judged by their names; without a text where none looks like it. `each` where it is known."""
+    each = _list_in(data) if each is None else each
     found = leaves(data, each)
     names = {one.pointer: _plain_name(_steps(one.pointer)) for one in found}
     by_depth = sorted(found, key=lambda one: one.pointer.count("/"))
@@ -408,6 +408,28 @@ def _list_in(data: Any) -> str:
             if isinstance(inner, list) and inner and all(isinstance(one, dict) for one in inner):
                 return _pointer([name])
     return ""
+
+
+def lists(data: Any) -> dict[str, int]:
+    """Where lists of objects stand, none within another, and how many there are: any of them may be the items."""
+    found: dict[str, int] = {}
+
+    def look(value: Any, steps: tuple[str, ...]) -> None:
+        if isinstance(value, dict) and len(steps) < _DEEPEST:
+            for name, inner in value.items():
+                look(inner, (*steps, name))
+        elif steps and isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            found[_pointer(steps)] = len(value)
+
+    look(data, ())
+    return dict(list(found.items())[:_MOST_IN_LIST])
+
+
+def pointer_of(named: str) -> str:
+    """Where people say that something is, as a JSON Pointer: they may write form.answers. Raises Terminal."""
+    named = named.strip()
+    steps = [step.strip() for step in re.split(r"[.›]", named)]
+    return _pointers("each", [named if named.startswith("/") else _pointer(steps)])[0] if named else ""
 
 
 def leaves(data: Any, each: str = "") -> list[Leaf]:

@@ -116,21 +116,27 @@ def show_layout(view: hooks.HookView) -> None:
     st.markdown(
         "**Which part is what**" + ("" if view.confirmed else " " + look.badge("guessed, please look", "orange"))
     )
-    names = {one.pointer: one for one in view.parts}
-    key = f"hook_{view.source_id}"
+    with look.telling_errors():
+        layout, parts, key = show_each(view, f"hook_{view.source_id}")
+        show_fields(view, layout, parts, key)
+
+
+def show_fields(view: hooks.HookView, guessed: hooks.Layout, parts: tuple[hooks.PartView, ...], key: str) -> None:
+    """Which part of an item is what, what that makes of the newest delivery, and the button that keeps it."""
+    names = {one.pointer: one for one in parts}
     words = {pointer: part_words(one) for pointer, one in names.items()}
     fields: dict[str, list[str]] = {}
     fields["text"] = st.multiselect(
         hooks.FIELDS["text"],
         list(names),
-        list(view.layout.fields.get("text", ())),
+        list(guessed.fields.get("text", ())),
         key=f"{key}_text",
         format_func=words.__getitem__,
         help="Several parts are put one below the other: a form may ask several open questions.",
     )
     cells = st.columns(4)
     for place, name in enumerate(one for one in hooks.FIELDS if one != "text"):
-        guess = next(iter(view.layout.fields.get(name, ())), None)
+        guess = next(iter(guessed.fields.get(name, ())), None)
         chosen = cells[place % 4].selectbox(
             hooks.FIELDS[name],
             list(names),
@@ -140,12 +146,12 @@ def show_layout(view: hooks.HookView) -> None:
             format_func=words.__getitem__,
         )
         fields[name] = [chosen] if chosen else []
-    best = view.layout.best_rating
+    best = guessed.best_rating
     if fields["rating"]:
         best = st.segmented_control(
             "The best rating", hooks.BEST_RATINGS, default=best, required=True, key=f"{key}_best", width="content"
         )
-    layout = {"each": view.layout.each, "fields": fields, "best_rating": best}
+    layout = {"each": guessed.each, "fields": fields, "best_rating": best}
     show_tried(view, layout)
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Save and read again" if view.rejected else "Save" if view.confirmed else "This is right: read them"
@@ -163,6 +169,29 @@ def show_layout(view: hooks.HookView) -> None:
                 on_click=_discard,
                 args=(view.source_id,),
             )
+
+
+def show_each(view: hooks.HookView, key: str) -> tuple[hooks.Layout, tuple[hooks.PartView, ...], str]:
+    """Where the items are; what is chosen of them so far, what can be, and the key of the widgets for it.
+
+    Each place has widgets of its own: what was chosen at one means nothing at another.
+    """
+    known = {one.pointer: f"{text.tidy(one.name)} ({one.words})" for one in view.lists}
+    places = list(dict.fromkeys(["", view.layout.each, *known]))
+    if len(places) == 1 and not view.waiting + view.rejected:
+        return view.layout, view.parts, key
+    named = st.selectbox(
+        "Each mention is",
+        places,
+        index=places.index(view.layout.each),
+        key=f"{key}_each",
+        format_func=lambda one: "the delivery itself" if not one else f"an item of {known.get(one, text.tidy(one))}",
+        accept_new_options=True,
+        help="A list of the delivery. One that is not offered can be named, such as /form/answers or form.answers.",
+    )
+    if named is None or named == view.layout.each:
+        return view.layout, view.parts, key
+    return *hooks.layout_at(context.ctx(), context.actor(), view.source_id, named), f"{key}_at_{named}"
 
 
 def part_words(one: hooks.PartView) -> str:

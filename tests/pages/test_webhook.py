@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from dialogue import hooks, inbox, sources
-from dialogue.context import Actor, Context, Role
+from dialogue.context import Actor, Context, DialogueError, Role
 from listeners.webhook_signatures import SCHEMES, sign
 from tests.pages import world
 from tests.pages.conftest import Opened, shown
@@ -79,6 +80,53 @@ def test_what_came_waits_for_a_look_and_is_read_after_it(ctx: Context, open_page
     (card,) = inbox.page(ctx, ADA, inbox.Filters(view="all"), None).cards
     assert (card.text, card.rating) == ("The parcel was late", 4.0)
     assert "It takes what is sent" in shown(app.run())
+
+
+SUBMISSIONS = {
+    "form": {"submissions": [{"said": "The parcel was late"}, {"said": "All is well"}]},
+    "fields": [{"id": "q1", "type": "text"}],
+}
+
+
+def test_a_list_that_was_not_guessed_is_chosen_and_shown_before_it_is_saved(ctx: Context, open_page: Opened) -> None:
+    to = made(ctx)
+    sends(ctx, to, SUBMISSIONS)
+    app = connection(open_page, to)
+    box = app.selectbox(key=f"hook_{to.source_id}_each")
+    assert box.options == [
+        "the delivery itself",
+        "an item of form › submissions (2 items)",
+        "an item of fields (1 item)",
+    ]
+    box.set_value("/form/submissions").run()
+    key = f"hook_{to.source_id}_at_/form/submissions"
+    assert app.multiselect(key=f"{key}_text").value == ["/said"]
+    assert "The parcel was late" in shown(app)
+    assert "All is well" in shown(app)
+    app.button(key=f"{key}_save").click().run()
+    assert not app.error
+    hooks.read_waiting(ctx, to.source_id)
+    said = {card.text for card in inbox.page(ctx, ADA, inbox.Filters(view="all"), None).cards}
+    assert said == {"The parcel was late", "All is well"}
+
+
+@pytest.mark.parametrize("named", ["form.submissions", " /form/submissions ", "form › submissions"])
+def test_a_place_may_be_named_as_people_write_it(ctx: Context, named: str) -> None:
+    to = made(ctx)
+    sends(ctx, to, SUBMISSIONS)
+    layout, parts = hooks.layout_at(ctx, ADA, to.source_id, named)
+    assert (layout.each, [one.pointer for one in parts]) == ("/form/submissions", ["/said"])
+
+
+@pytest.mark.parametrize(
+    ("named", "words"), [("form", "no list at /form"), ("nowhere", "no list at /nowhere"), ("/a~7", "no JSON Pointer")]
+)
+def test_a_place_without_a_list_is_told_and_nothing_is_saved(ctx: Context, named: str, words: str) -> None:
+    to = made(ctx)
+    sends(ctx, to, SUBMISSIONS)
+    with pytest.raises(DialogueError, match=words):
+        hooks.layout_at(ctx, ADA, to.source_id, named)
+    assert hooks.view(ctx, ADA, to.source_id).confirmed is False
 
 
 def test_what_could_not_be_read_says_why_and_is_read_again(ctx: Context, open_page: Opened) -> None:

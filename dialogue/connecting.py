@@ -374,8 +374,13 @@ def _stored(ctx: Context, tx: Transaction, platform: str, account_id: int | None
 
 
 def _server(base_url: str | None) -> str:
-    if base_url and not base_url.startswith(("http://", "https://")):
-        raise DialogueError("The server's address must begin with http:// or https://.")
+    try:
+        parts = urlsplit(base_url or "https://unset")
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise DialogueError("The server's address must begin with http:// or https:// and name a host.")
     return base_url or ""
 
 

@@ -325,8 +325,9 @@ def test_an_account_that_was_removed_meanwhile_does_not_come_back(way: Way) -> N
 def test_what_is_missing_is_named_and_a_wrong_server_refused(way: Way) -> None:
     with pytest.raises(DialogueError, match="X needs Client id"):
         connecting.begin(way.ctx, way.ada, way.session, "x", HERE, Entered("Ours", {"client_secret": "s"}))
-    with pytest.raises(DialogueError, match="http://"):
-        connecting.begin(way.ctx, way.ada, way.session, "x", HERE, Entered("Ours", APP, "ftp://x.example"))
+    for server in ("ftp://x.example", "https://", "http://[", "x.example"):
+        with pytest.raises(DialogueError, match="name a host"):
+            connecting.begin(way.ctx, way.ada, way.session, "x", HERE, Entered("Ours", APP, server))
     with pytest.raises(DialogueError, match="Sign in"):
         connecting.begin(way.ctx, way.ada, None, "x", HERE, Entered("Ours", APP))
     with pytest.raises(Missing, match="by hand"):

@@ -159,7 +159,7 @@ def _prepare(ctx: Context, journey_id: int) -> None:
         if row is None or row.stage != "begun":
             return
         carried = ctx.secrets.decrypt(row.sealed)
-        account = _with(_stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
+        account = _with(stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
     capability, back, state = _capability(row.platform), carried["redirect_uri"], carried["state"]
     try:
         started = oauth.start(capability, account, _options(ctx, carried), back, state)
@@ -263,7 +263,7 @@ def _exchange(ctx: Context, row: ConnectingRow, capability: Capability, progress
     with ctx.database.transaction() as tx:
         if not rows.advance(tx, row.id, "returned", "spent", sealed=ctx.secrets.encrypt({})):
             raise DialogueError(CUT_OFF)
-        account = _with(_stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
+        account = _with(stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
     points.reached("oauth.spent")
     kept = json.loads(carried["kept"])
     try:
@@ -285,7 +285,7 @@ def _keep(ctx: Context, tx: Transaction, row: ConnectingRow, carried: Mapping[st
     """Stores what was given over what is stored by now; what belonged to another way in goes. Raises Missing."""
     now, flow = ctx.clock(), _flow(row.platform)
     before = source_rows.account(tx, row.account_id, lock=True) if row.account_id is not None else None
-    known = _with(_stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
+    known = _with(stored(ctx, tx, row.platform, row.account_id), row.platform, json.loads(carried["given"]))
     whole = {name: value for name, value in known.items() if name not in flow.replaces} | dict(granted.credentials)
     otherwise = before.label if before else _capability(row.platform).title
     label = " ".join(clean(carried["label"]).split())[:100] or otherwise
@@ -345,7 +345,7 @@ def _checked(ctx: Context, tx: Transaction, platform: str, entered: Entered) -> 
     flow, capability = _flow(platform), _capability(platform)
     asked = {*flow.asks, *flow.may_ask}
     given = {name: value.strip() for name, value in entered.values.items() if name in asked and value.strip()}
-    whole = _with(_stored(ctx, tx, platform, entered.account_id), platform, given)
+    whole = _with(stored(ctx, tx, platform, entered.account_id), platform, given)
     labels = {one.name: one.label for one in capability.credentials}
     missing = [labels[name] for name in flow.asks if not whole.get(name)]
     if missing:
@@ -361,7 +361,8 @@ def _with(known: Mapping[str, str], platform: str, given: Mapping[str, str]) -> 
     return {name: value for name, value in known.items() if name not in gone} | dict(given)
 
 
-def _stored(ctx: Context, tx: Transaction, platform: str, account_id: int | None) -> dict[str, str]:
+def stored(ctx: Context, tx: Transaction, platform: str, account_id: int | None) -> dict[str, str]:
+    """The credentials of an account that there is, {} of a new one. Raises Missing."""
     if account_id is None:
         return {}
     account = source_rows.account(tx, account_id)

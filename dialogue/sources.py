@@ -829,7 +829,7 @@ def save_account(
     connected: dict[str, Any] = {}
     with ctx.database.transaction() as tx:
         if account_id is not None:
-            known = _kept_secrets(ctx, tx, platform, account_id)
+            known = connecting.stored(ctx, tx, platform, account_id)
             stays = connecting.without_the_other_way(platform, known, given)
             connected = _as_connected(tx, account_id) if stays == known else {}
             given = stays | given
@@ -856,16 +856,6 @@ def save_account(
         audit.record(tx, ctx, actor, "saved", "account", saved, platform=platform, label=label)
         workspace.bump(tx)
     return saved
-
-
-def _kept_secrets(ctx: Context, tx: Transaction, platform: str, account_id: int) -> dict[str, str]:
-    account = rows.account(tx, account_id)
-    if account is None or account.platform != platform:
-        raise Missing("This account is not there any more.")
-    try:
-        return ctx.secrets.decrypt(account.credentials)
-    except DialogueError:
-        return {}  # sealed with another key: everything is entered anew, and what is missing is named
 
 
 def _as_connected(tx: Transaction, account_id: int) -> dict[str, Any]:

@@ -286,8 +286,13 @@ class _Translator:
         return self._ask_for_each_word(text, node)
 
     def _ask_for_each_word(self, text: str, node: Words) -> _Search | None:
-        words = _plain_words(text)
-        if len(words) > 1:
+        words = [word for word in _plain_words(text) if _is_plain(word)]
+        if not words:
+            self._note(
+                f"{self._title} takes {{}} for something else than a word: it is looked for here.", written(node)
+            )
+            return None
+        if len(_plain_words(text)) > 1:
             order = f"{self._title} has no phrases: the order of {{}} is looked at here."
             self._note(order if self._syntax.together else f"{self._title} {_ONE_WORD}", written(node))
         asked = " ".join(words) if self._syntax.together else max(words, key=len)

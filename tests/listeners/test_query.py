@@ -347,6 +347,8 @@ def test_what_the_platform_sends_and_the_filter_keeps_is_what_the_query_means(
 
 @settings(max_examples=200, deadline=None)
 @given(TYPED, st.sampled_from(sorted(SYNTAXES)))
+@example('acme "or"', "no phrases")
+@example('"or" "to late"', "no phrases")
 def test_whatever_is_typed_the_platform_understands_what_it_is_asked(query: str, name: str) -> None:
     plan = planned(query, SYNTAXES[name])
     if plan is None:
@@ -436,6 +438,13 @@ def test_each_platform_is_asked_in_its_own_words(platform: str, query: str, aske
 )
 def test_what_a_platform_cannot_express_is_said(query: str, words: str) -> None:
     assert words in " ".join(translate(query, PLAIN, "forum", "Forum").notes)
+
+
+def test_a_word_that_the_platform_takes_for_an_operator_is_looked_for_here() -> None:
+    plan = translate('acme "or"', SYNTAXES["no phrases"], "forum", "Forum")
+    assert plan.asked == ("acme",)
+    assert plan.notes[0] == "Forum takes or for something else than a word: it is looked for here."
+    assert [plan.keeps(said(text)) for text in ("acme or not", "acme")] == [True, False]
 
 
 def test_a_query_that_the_platform_says_in_full_needs_no_words() -> None:

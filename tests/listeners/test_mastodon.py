@@ -156,6 +156,12 @@ def test_so_many_threads_are_asked_for_and_no_more(server: MastodonServer, liste
     assert all(post.root_id == post.parent_id for post in posts)
 
 
+def test_an_answer_tells_what_is_left_of_answers(server: MastodonServer, listener: Mastodon) -> None:
+    sent = listener.answer(one_post(server, listener), "@ann It will.", "k")
+    assert (sent.budget.remaining, sent.budget.limit, sent.budget.kind) == (287, 300, "answers")
+    assert sent.budget.resets_at is not None
+
+
 @pytest.mark.parametrize("version", ["v2", "v1"])
 def test_how_long_an_answer_may_be_is_the_instance_s_own_and_kept(server: MastodonServer, version: str) -> None:
     server.max_characters, server.per_link, server.says_limits_in = 5_000, 30, version

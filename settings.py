@@ -28,8 +28,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8501, ge=1, le=65535, description="Port to listen on.")
     public_url: str | None = Field(
         default=None,
-        description="Address that people open, when a proxy stands in front. Used in links and cookies, and for the way "
-        "back from platforms.",
+        description="Address that people open, when a proxy stands in front. Used in links and cookies, and for "
+        "the way back from platforms.",
     )
     secret_key: SecretStr | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from db.engine import Database, DatabaseError
 
-HEAD = "0015"
+HEAD = "0014"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING = 7_021_954
 """Key of the advisory lock on PostgreSQL: of several processes that start at once, one migrates."""

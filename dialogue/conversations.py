@@ -41,20 +41,21 @@ class Item:
     handle: str
     at: datetime
     text: str
-    title: str | None
     url: str | None
-    sentiment: str | None
-    intent: str | None
-    topics: tuple[str, ...]
-    language: str | None
-    rating: float | None
-    edited: bool
-    corrected: tuple[str, ...]
-    state: str | None
-    state_words: str
-    can_undo_until: datetime | None
     sample: bool
     depth: int
+    title: str | None = None
+    sentiment: str | None = None
+    intent: str | None = None
+    topics: tuple[str, ...] = ()
+    language: str | None = None
+    rating: float | None = None
+    edited: bool = False
+    corrected: tuple[str, ...] = ()
+    state: str | None = None
+    """Of a reply: how far it is; `state_words` say it, and it may be taken back until `can_undo_until`."""
+    state_words: str = ""
+    can_undo_until: datetime | None = None
     what_to_do: str = ""
     noted: notes.Noted | None = None
     """Of a note: where it was heard, and who wrote it down."""
@@ -284,9 +285,6 @@ def _mention_item(
         rating=mention.rating,
         edited=mention.edited_at is not None and mention.edited_at > mention.posted_at,
         corrected=corrected,
-        state=None,
-        state_words="",
-        can_undo_until=None,
         sample=mention.sample,
         depth=depth,
         outdated=outdated,
@@ -308,16 +306,6 @@ def _context_item(row: ContextRow, thread: Sequence[MentionRow]) -> Item:
         text=row.text,
         title=row.title,
         url=row.url,
-        sentiment=None,
-        intent=None,
-        topics=(),
-        language=None,
-        rating=None,
-        edited=False,
-        corrected=(),
-        state=None,
-        state_words="",
-        can_undo_until=None,
         sample=mention.sample,
         depth=0,
         attribution=platforms.attribution(mention.platform, row.author_name),
@@ -335,15 +323,7 @@ def _reply_item(row: reply_rows.ReplyRow, depth: int) -> Item:
         handle=row.account_handle or "",
         at=reply.at,
         text=reply.text,
-        title=None,
         url=reply.url,
-        sentiment=None,
-        intent=None,
-        topics=(),
-        language=None,
-        rating=None,
-        edited=False,
-        corrected=(),
         state=reply.state,
         state_words=reply.words,
         can_undo_until=reply.undo_until,

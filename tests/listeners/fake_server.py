@@ -225,6 +225,8 @@ class FakeServer:
                 raw, ending = server._respond(request)
                 if ending is _Ending.NEVER and hanging is not None:
                     hanging.wait(30)
+                if server._closing and server._trouble_in <= 0:
+                    server._close()  # before the answer is out: whoever has it finds nobody on the port any more
                 whole = ending is _Ending.WHOLE or not raw
                 try:
                     self.wfile.write(raw if whole else raw[: len(raw) // 2 + 40])
@@ -235,8 +237,6 @@ class FakeServer:
                 except OSError:
                     pass  # the listener has hung up: that is its right
                 self.close_connection = True
-                if server._closing and server._trouble_in <= 0:
-                    server._close()
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve
 

@@ -188,6 +188,7 @@ def check_fault(
     rig: Rig, fault: Fault, gives: tuple[type[ListeningError], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posted = set(rig.server.posts(8))
+    collect(rig.listener, rig.query, {})  # whoever must sign in has done so
     before = len(rig.server.requests)
     collect(rig.listener, rig.query, {})
     in_the_middle = (len(rig.server.requests) - before) // 2

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,12 @@ def restored(path: Path = WEIGHTS / ENGLISH / "model.onnx") -> Network:
             array = value(name)
             assert array is not None
             found[name.removeprefix("network.").removesuffix("_quantized")] = torch.from_numpy(np.array(array))
-    for node in graph.node:
+    for node in _leading_to(graph, graph.output[0].name):
         if node.op_type in {"MatMulInteger", "MatMul"} and (array := value(node.input[1])) is not None:
             # The graph multiplies by the transposed matrix and names only the module it came from; in a Sequential
             # that module stands twice in the path ("/head/head.1/MatMul").
-            module = node.name.rsplit("/", 1)[0].rsplit("/", 1)
+            # The graph numbers modules of one name; of those, sentiment reads one.
+            module = re.sub(r"_\d+$", "", node.name.rsplit("/", 1)[0]).rsplit("/", 1)
             last = module[1] if module[1].startswith(f"{module[0].strip('/')}.") else "/".join(module)
             found[last.strip("/").replace("/", ".") + ".weight"] = torch.from_numpy(np.array(array.T))
 
@@ -53,3 +55,16 @@ def restored(path: Path = WEIGHTS / ENGLISH / "model.onnx") -> Network:
     if weights := [name for name in missing if not name.endswith(("position_ids", "token_type_ids"))]:
         raise AnalysisError(f"{path} does not hold {', '.join(weights[:3])} and {len(weights)} weights in all")
     return network.eval()
+
+
+def _leading_to(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
+    """The nodes that an output depends on: a weight of another output's may bear the name of one of these."""
+    makers = {made: node for node in graph.node for made in node.output}
+    found: dict[str, onnx.NodeProto] = {}
+    names = [output]
+    while names:
+        node = makers.get(names.pop())
+        if node is not None and node.name not in found:
+            found[node.name] = node
+            names += node.input
+    return list(found.values())
